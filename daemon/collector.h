@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The collector: accepts targets on the probe socket, reads their segments, and keeps the
+ * groups. looplagd is this behind HTTP; `looplag run` is this behind a report.
+ */
+#ifndef LOOPLAG_DAEMON_COLLECTOR_H
+#define LOOPLAG_DAEMON_COLLECTOR_H
+
+#include <stdint.h>
+
+struct collector;
+struct event_loop;
+struct groups;
+
+/* Why a segment or a connection was refused: the label `reason` of
+ * looplag_rejected_segments_total, in this order. */
+enum collector_reason {
+	COLLECTOR_HELLO,      /* not one whole hello message */
+	COLLECTOR_VERSION,    /* another version */
+	COLLECTOR_DESCRIPTOR, /* none, too many, or one that is not a sealed memfd */
+	COLLECTOR_SIZE,	      /* not the size that its header and hello say */
+	COLLECTOR_SEALS,      /* could still be truncated */
+	COLLECTOR_HEADER,     /* offsets or counts that cannot be */
+	COLLECTOR_TIMEOUT,    /* connected, and said nothing */
+	COLLECTOR_QUOTA,      /* one user had too many */
+	COLLECTOR_RESOURCES,  /* the daemon ran out of descriptors or memory */
+	COLLECTOR_REASONS
+};
+
+const char *
+collector_reason_name(enum collector_reason reason);
+
+/* Why loops were not seen: looplag_dropped_loops_total. */
+struct collector_stats {
+	uint64_t rejected[COLLECTOR_REASONS];
+	uint64_t dropped_slots;	  /* no free slot in the segment */
+	uint64_t dropped_threads; /* no free thread record */
+	uint64_t waits;		  /* all wait calls that all probes have seen */
+	uint64_t targets;	  /* segments accepted so far */
+};
+
+struct collector_options {
+	int socket;		   /* listening SOCK_SEQPACKET, non-blocking; borrowed */
+	const char *doorbell_path; /* made, or NULL for none */
+	const char *own_groupname; /* group of this very process, or NULL */
+};
+
+/* Start to accept on `loop`. Returns 0 or -errno. */
+__attribute__((warn_unused_result)) int
+collector_open(struct event_loop *loop, const struct collector_options *options,
+	struct collector **ret_collector);
+void
+collector_close(struct collector *collector);
+
+/* Read all segments now. Call it before looking at the groups. */
+void
+collector_read(struct collector *collector);
+
+/* Borrowed; changes with every read. */
+struct groups *
+collector_groups(struct collector *collector);
+struct collector_stats
+collector_stats(const struct collector *collector);
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Groups: what is reported together. A group has series, one for each loop label ("main",
+ * a thread's name), and a series adds up the counters of all its loops, living and dead.
+ *
+ * Pure: takes counters and time as arguments. Totals only grow. What an iteration that
+ * still lasts adds is not in the totals: it is set anew at each reading (groups_open), so
+ * that readers add it themselves and nothing is counted twice when it ends.
+ */
+#ifndef LOOPLAG_DAEMON_GROUPS_H
+#define LOOPLAG_DAEMON_GROUPS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "probes/histogram.h"
+
+/* What one loop, or many added up, did. Plain numbers; all but max_ns add up. */
+struct counters {
+	struct histogram iteration;
+	struct band_histogram wakeup;
+	uint64_t iterations;
+	uint64_t life_ns;	/* loop life, attended or not */
+	uint64_t active_ns;	/* of it unattended */
+	uint64_t nested_wait_ns;
+	uint64_t events;
+	uint64_t waits;		/* wait calls made */
+	uint64_t max_ns;	/* longest iteration: of the run in totals, within a bucket in
+				 * windows */
+};
+
+#define GROUPS_MAX 200
+#define GROUPS_OVERFLOW "other"
+
+struct groups;
+struct group;
+struct series;
+
+/* What a reader sees of a series. Borrowed until the next call that changes the groups. */
+struct series_view {
+	const char *loop;		/* label */
+	const struct counters *total;	/* all ended iterations since the start */
+	const struct counters *window;	/* those of the last minute or so */
+	const uint64_t *open_ns;	/* ages of the iterations that still last */
+	size_t open_count;
+	unsigned loops;			/* living loops */
+};
+
+struct group_view {
+	const char *groupname;
+	const char *runtime; /* "node", "python", ...; NULL: unknown */
+	unsigned processes;  /* living targets */
+	unsigned loops;	     /* living loops */
+	size_t series_count;
+};
+
+struct groups *
+groups_new(void);
+void
+groups_free(struct groups *groups);
+
+/* The group of that name, made if need be; past GROUPS_MAX the one called "other".
+ * Borrowed from `groups`. NULL without memory. */
+struct group *
+groups_get(struct groups *groups, const char *groupname);
+
+/* Remember the group's runtime; the first one told stays. */
+void
+group_set_runtime(struct group *group, const char *runtime);
+
+/* One more, or one less, living target. */
+void
+group_add_process(struct group *group, int change);
+
+/* The group's series of that label, made if need be; at most 64, the rest in "other".
+ * Borrowed. NULL without memory. */
+struct series *
+group_series(struct group *group, const char *loop);
+
+/* Add what a loop did since it was last added. `now_ns` places it in the window. */
+void
+series_add(struct series *series, const struct counters *delta, uint64_t now_ns);
+
+/* Begin a new reading: forget which loops live and which iterations are open. */
+void
+groups_begin_reading(struct groups *groups, uint64_t now_ns);
+
+/* In this reading the series has a living loop, whose iteration has lasted open_ns so
+ * far (0: it is attended). */
+void
+series_saw_loop(struct series *series, uint64_t open_ns);
+
+/* For readers: groups and series in the order in which they appeared. */
+size_t
+groups_count(const struct groups *groups);
+struct group_view
+groups_view(const struct groups *groups, size_t index);
+struct series_view
+groups_series_view(const struct groups *groups, size_t group, size_t series);
+
+/*
+ * What users ask of a series, with its open iterations counted in.
+ * delay_quantiles: fills ret[i] with the quantile q[i] of the delay, in seconds; from
+ * `counters`, which is the view's total or its window.
+ */
+void
+series_delay_quantiles(const struct series_view *view, const struct counters *counters,
+	const double *q, size_t count, double *ret);
+
+/* Seconds of loop life in which an event would have waited longer than `limit` seconds. */
+double
+series_excess_seconds(
+	const struct series_view *view, const struct counters *counters, double limit);
+
+/* Unattended seconds, and half the sum of squares, open iterations included. */
+double
+series_active_seconds(const struct series_view *view, const struct counters *counters);
+double
+series_half_squares(const struct series_view *view, const struct counters *counters);
+
+/* Longest iteration in seconds, open ones included. */
+double
+series_max_seconds(const struct series_view *view, const struct counters *counters);
+
+#endif

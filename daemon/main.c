@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* looplagd. */
+
+#include "config.h"
+
+int
+main(void)
+{
+	return 0;
+}

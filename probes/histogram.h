@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Exponential histograms of durations, shared by probe, daemon and command line.
+ *
+ * Bucket 0 holds durations of up to 2^-20 s (953 ns), bucket b of 1..896 those of up to
+ * 2^((b - 640) / 32) s, bucket 897 those above 2^8 s. Lower bounds are exclusive. The
+ * buckets are those of a Prometheus native histogram of schema 5: 32 to a power of two, so
+ * a value given as the middle of its bucket is off by at most 1.1 %.
+ *
+ * Beside the counts stand exact sums over bands of eight buckets, which make the delay
+ * (the excess of each duration over x) exact for every x at the edge of a band.
+ *
+ * Pure: no clock, no allocation, no errno; safe in any thread and any signal handler as
+ * long as one histogram has one writer.
+ */
+#ifndef LOOPLAG_PROBES_HISTOGRAM_H
+#define LOOPLAG_PROBES_HISTOGRAM_H
+
+#include <stdint.h>
+
+#define HISTOGRAM_PER_OCTAVE 32
+#define HISTOGRAM_PER_BAND 8
+#define HISTOGRAM_MIN_EXPONENT (-20)
+#define HISTOGRAM_MAX_EXPONENT 8
+#define HISTOGRAM_REGULAR \
+	((HISTOGRAM_MAX_EXPONENT - HISTOGRAM_MIN_EXPONENT) * HISTOGRAM_PER_OCTAVE)
+#define HISTOGRAM_BUCKETS (HISTOGRAM_REGULAR + 2)
+#define HISTOGRAM_BANDS (HISTOGRAM_REGULAR / HISTOGRAM_PER_BAND + 2)
+
+/* 2^-20 s in nanoseconds, rounded down: what is not longer is in the zero bucket. */
+#define HISTOGRAM_ZERO_NS 953u
+
+/* One writer at a time; all counts only grow. Lies in shared memory: see segment.h. */
+struct histogram {
+	uint64_t counts[HISTOGRAM_BUCKETS];
+	uint64_t sums_ns[HISTOGRAM_BANDS]; /* by band: exact sum of the durations in it */
+	uint64_t square_low;		   /* sum of the squares in ns^2, low half */
+	uint64_t square_high;
+};
+
+/* The coarser kind: counts by band alone. Several writers may add to it. */
+struct band_histogram {
+	uint64_t counts[HISTOGRAM_BANDS];
+	uint64_t sum_ns;
+};
+
+/* Where a duration goes. */
+unsigned
+histogram_index(uint64_t ns);
+
+/* The band of a bucket. */
+static inline unsigned
+histogram_band(unsigned bucket)
+{
+	return (bucket + HISTOGRAM_PER_BAND - 1) / HISTOGRAM_PER_BAND;
+}
+
+/* Add one duration. Stores are single relaxed words, so that a reader in another process
+ * never sees half a word; the caller orders them (segment.h). */
+void
+histogram_record(struct histogram *h, uint64_t ns);
+
+/* The same for the coarser kind; atomic adds, any number of writers. */
+void
+band_histogram_record(struct band_histogram *h, uint64_t ns);
+
+/* Upper bound of a bucket, or of a band, in seconds; infinite for the last one. */
+double
+histogram_upper_seconds(unsigned bucket);
+double
+band_upper_seconds(unsigned band);
+
+/* sum += h. Saturates instead of wrapping, since h may come from a stranger. */
+void
+histogram_add(struct histogram *sum, const struct histogram *h);
+void
+band_histogram_add(struct band_histogram *sum, const struct band_histogram *h);
+
+/* ret_delta = now - before, bucket by bucket; a count that went back gives 0. */
+void
+histogram_subtract(
+	const struct histogram *now, const struct histogram *before, struct histogram *ret_delta);
+void
+band_histogram_subtract(const struct band_histogram *now, const struct band_histogram *before,
+	struct band_histogram *ret_delta);
+
+/* How many durations; saturates. */
+uint64_t
+histogram_total(const struct histogram *h);
+uint64_t
+band_histogram_total(const struct band_histogram *h);
+
+/* Sum of all durations, and of half their squares (the integral of the delay), in seconds
+ * and in seconds squared. */
+double
+histogram_sum_seconds(const struct histogram *h);
+double
+histogram_half_squares(const struct histogram *h);
+
+/* How many durations are at most `seconds` long: exact where `seconds` is the edge of a
+ * bucket, otherwise all of the bucket that holds it are left out. */
+uint64_t
+histogram_count_to(const struct histogram *h, double seconds);
+uint64_t
+band_histogram_count_to(const struct band_histogram *h, double seconds);
+
+/*
+ * Sum of max(0, d - seconds) over all durations d: of all the time that was seen, the part
+ * in which an event would still have waited longer than `seconds`. Exact at the edges of a
+ * band; between them never too much, and short by at most one bucket's width for each
+ * duration in the band. For a fixed `seconds` it never falls as durations are added, and a
+ * duration that is recorded adds no more than its own excess.
+ */
+double
+histogram_excess_seconds(const struct histogram *h, double seconds);
+
+/*
+ * Quantile q (0..1) of the delay: the x for which a share of 1 - q of `life_seconds` has
+ * P(delay > x) = excess(x) / life. Time that is neither in h
+ * nor idle does not exist: a life shorter than the sum of h is taken as that sum. q = 1
+ * gives the longest duration. 0 where h is empty.
+ */
+double
+histogram_delay_quantile(const struct histogram *h, double life_seconds, double q);
+
+/* Quantile q (0..1) of the durations themselves, each counting once; 0 where empty. */
+double
+histogram_quantile(const struct histogram *h, double q);
+double
+band_histogram_quantile(const struct band_histogram *h, double q);
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The segment: the memory that one target writes and the daemon reads, and the message
+ * that hands it over. Reading this header is enough to write a reader.
+ *
+ *   0        header            4096 bytes   who this is, what was dropped
+ *   4096     thread records    64 bytes each, one for each slot
+ *   slots_offset   loop slots  12288 bytes each
+ *   capture_offset capture area for stacks   131072 bytes
+ *
+ * A segment belongs to a process and the children that it forks: they inherit the mapping
+ * and claim slots of their own in it. Such a family is one trust domain, and a reader
+ * believes nothing that stands here without checking it.
+ *
+ * All fields are little or big endian as the machine is, naturally aligned, and written as
+ * whole words with relaxed or stronger atomics. Times are nanoseconds of the target's
+ * CLOCK_MONOTONIC. Counters start at zero and only grow, through all the loops that use a
+ * slot one after the other; nothing is ever reset.
+ *
+ * How to read a slot, with `load` an atomic or a pread of its own, in this order:
+ *
+ *	do {
+ *		state = load(slot.state);        acquire
+ *		sequence = load(slot.sequence);
+ *		copy the slot
+ *		fence(acquire);
+ *	} while (state & SEGMENT_RECORDING || load(slot.sequence) != sequence ||
+ *		 load(slot.state) != state);
+ *
+ * A writer is inside for some tens of nanoseconds, unless the kernel takes its CPU away
+ * just then: give up after a few tries and keep what the last read gave. Fields that are
+ * marked "added" may change at any time and are not part of that agreement.
+ */
+#ifndef LOOPLAG_PROBES_SEGMENT_H
+#define LOOPLAG_PROBES_SEGMENT_H
+
+#include <stdint.h>
+
+#include "probes/histogram.h"
+
+#define SEGMENT_MAGIC 0x31474c504f4f4cull /* "LOOPLG1" */
+#define SEGMENT_VERSION 1u
+#define SEGMENT_COMPAT_VERSION 1u
+
+#define SEGMENT_PAGE 4096u
+#define SEGMENT_SLOTS_DEFAULT 64u
+#define SEGMENT_SLOTS_MAX 1024u
+#define SEGMENT_RING 32u
+#define SEGMENT_CAPTURE_BYTES 131072u
+#define SEGMENT_NAME_BYTES 64u
+
+/* An iteration at least this long is put into the slot's ring. */
+#define SEGMENT_LONG_NS 10000000u
+
+/*
+ * slot.state, the word around which everything turns:
+ *
+ *   0                       free, never used, or its loop has ended
+ *   ATTENDED | n            n threads are in the loop's wait call (0: a loop that rests
+ *                           inside another one's wait; it is not late)
+ *   ATTENDED|RECORDING | n  the same, and one of them is writing the slot
+ *   t, below 2^62           unattended since t
+ */
+#define SEGMENT_ATTENDED (1ull << 63)
+#define SEGMENT_RECORDING (1ull << 62)
+#define SEGMENT_WAITERS 0xffffull
+
+enum segment_kind {
+	SEGMENT_KIND_EPOLL = 1,
+	SEGMENT_KIND_POLL = 2,
+	SEGMENT_KIND_SELECT = 3,
+	SEGMENT_KIND_CUSTOM = 4, /* registered by the program itself */
+};
+
+/* header.runtime and hello.runtime: what the process was seen to export at its start. */
+#define SEGMENT_RUNTIME_V8 1u
+#define SEGMENT_RUNTIME_CPYTHON 2u
+
+/* Written by the process that made the segment, before it hands it over, and constant
+ * then, except where a field says otherwise. */
+struct segment_header {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t compat_version; /* the oldest version whose reader understands this */
+	uint64_t size;		 /* bytes of the whole segment */
+	uint8_t id[16];		 /* random; the same after a registration anew */
+	uint32_t pid;		 /* as its own pid namespace counts */
+	uint32_t runtime;	 /* SEGMENT_RUNTIME_* */
+	uint32_t thread_count;	 /* number of thread records; equals slot_count */
+	uint32_t slot_count;
+	uint32_t threads_offset;
+	uint32_t slots_offset;
+	uint32_t capture_offset;
+	uint32_t capture_bytes;
+	/* Which 32-bit word of a thread record's lock holds the owner's tid: what this
+	 * libc's robust mutex looks like was found out by locking one. */
+	uint32_t owner_word;
+	uint32_t registrations; /* how often this process has registered before */
+	uint64_t created_ns;
+	char exe[SEGMENT_NAME_BYTES];	/* file name it was executed by, no directory */
+	char group[SEGMENT_NAME_BYTES]; /* LOOPLAG_GROUP, or empty */
+	/* Added by any thread of the family: */
+	uint64_t slots_used;	  /* slots 0..slots_used-1 have been used */
+	uint64_t dropped_loops;	  /* loops that found no free slot */
+	uint64_t dropped_threads; /* threads that found no free record */
+	uint64_t other_waits[4];  /* wait calls outside any loop, by segment_kind - 1 */
+	uint8_t reserved[SEGMENT_PAGE - 272];
+};
+
+/*
+ * One for each thread that has a loop. The thread locks the robust mutex once and never
+ * unlocks it: word `owner_word` of it holds the thread's tid (bits 0-29), and the kernel
+ * sets bit 30 (FUTEX_OWNER_DIED) when the thread ends, is killed or calls exec. 0 if the
+ * record was never used. Written by that thread and the kernel.
+ */
+#define SEGMENT_LOCK_BYTES 48
+struct segment_thread {
+	uint32_t lock[SEGMENT_LOCK_BYTES / 4];
+	uint32_t generation; /* added: how many threads have used this record */
+	uint32_t reserved[3];
+};
+
+#define SEGMENT_TID_MASK 0x3fffffffu
+#define SEGMENT_OWNER_DIED 0x40000000u
+
+/* An iteration of at least SEGMENT_LONG_NS. */
+struct segment_long {
+	uint64_t start_ns;
+	uint64_t length_ns;
+	uint64_t nested_ns; /* of it, spent in the wait calls of others */
+	uint64_t iteration; /* value of slot.iterations after it; 0: never written */
+};
+
+/*
+ * Everything but the "added" fields is written by the one thread that has set
+ * SEGMENT_RECORDING in `state`, which takes it by compare-and-swap from an unattended
+ * state and gives it back with release; readers are the daemon and the next such writer.
+ */
+struct segment_slot {
+	uint64_t state;	       /* atomic, any thread of the loop: see above */
+	uint64_t sequence;     /* grows with every update of this slot */
+	uint32_t thread;       /* thread record of the loop's first thread */
+	uint32_t kind;	       /* enum segment_kind */
+	int32_t descriptor;    /* of the epoll instance; -1 for the other kinds */
+	uint32_t life;	       /* grows whenever another loop takes the slot */
+	uint64_t born_ns;      /* entry of the loop's first wait */
+	uint64_t ended_ns;     /* when the loop was seen to have ended; 0: it has not */
+	uint64_t past_life_ns; /* total life of the loops that had the slot before */
+	uint64_t iterations;
+	uint64_t active_ns;	/* sum of all iterations: unattended time */
+	uint64_t max_ns;	/* the longest iteration */
+	uint64_t last_ns;	/* when the last iteration ended */
+	uint64_t long_count;	/* ring entries written so far; the next goes to index
+				 * long_count % SEGMENT_RING */
+	char label[SEGMENT_NAME_BYTES - 32]; /* name given by the program, or empty */
+	/* Added: */
+	uint64_t events;	 /* what the waits returned, summed up */
+	uint64_t nested_wait_ns; /* in iterations: time in the wait calls of others */
+	uint64_t other_waits;	 /* waits of this loop that began no iteration's end */
+	uint64_t reserved[13];
+	struct segment_long ring[SEGMENT_RING];
+	struct histogram iteration;	/* lengths of the iterations */
+	struct band_histogram wakeup;	/* added: how late waits came back */
+	uint8_t padding[12288 - 256 - 1024 - 8112 - 920];
+};
+
+_Static_assert(sizeof(struct segment_header) == SEGMENT_PAGE, "header is one page");
+_Static_assert(sizeof(struct segment_thread) == 64, "thread record");
+_Static_assert(sizeof(struct segment_slot) == 12288, "slot is three pages");
+
+/* Size of a segment with so many slots (64 to 1024). */
+static inline uint64_t
+segment_size(uint32_t slots)
+{
+	uint64_t threads = (slots * (uint64_t)sizeof(struct segment_thread) + 4095) / 4096;
+
+	return SEGMENT_PAGE + threads * 4096 + slots * (uint64_t)sizeof(struct segment_slot) +
+		SEGMENT_CAPTURE_BYTES;
+}
+
+/*
+ * The hello: one message on the daemon's SOCK_SEQPACKET socket, with the segment's
+ * descriptor, and no answer. The daemon takes from it what the kernel cannot tell.
+ */
+struct segment_hello {
+	uint64_t magic; /* SEGMENT_MAGIC */
+	uint32_t version;
+	uint32_t bytes;	       /* sizeof(struct segment_hello) */
+	uint64_t segment_size; /* must be the size of the descriptor's file */
+	uint64_t clock_ns;     /* CLOCK_MONOTONIC at sending */
+	uint32_t slot_count;
+	uint32_t pid;
+	uint32_t runtime;
+	uint32_t registrations;
+	uint8_t id[16];
+	char exe[SEGMENT_NAME_BYTES];
+	char group[SEGMENT_NAME_BYTES];
+	uint8_t reserved[64];
+};
+
+_Static_assert(sizeof(struct segment_hello) == 256, "hello is 256 bytes");
+
+/*
+ * The doorbell: a page beside the socket, written by the daemon, mapped read-only by its
+ * targets. A thread that waits for a bell futex-waits on its word.
+ */
+struct segment_doorbell {
+	uint64_t magic; /* SEGMENT_MAGIC */
+	uint32_t version;
+	uint32_t daemon; /* bell: another daemon has come up without the segments of the
+			  * last one; register again */
+	uint32_t capture; /* bell: a stalled loop's stack is wanted; reserved */
+	uint8_t reserved[SEGMENT_PAGE - 20];
+};
+
+_Static_assert(sizeof(struct segment_doorbell) == SEGMENT_PAGE, "doorbell is one page");
+
+#endif
