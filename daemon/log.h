@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Messages on stderr, one line each, with a level and a token that names the part of the
+ * program that speaks. Modules stay silent and return errors; whoever decides what
+ * happens next logs, once. errno is kept.
+ */
+#ifndef LOOPLAG_DAEMON_LOG_H
+#define LOOPLAG_DAEMON_LOG_H
+
+#include <stdint.h>
+
+enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
+enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
+
+/* What is printed, and how. Before this: warnings and errors, as logfmt. */
+void log_init(enum log_level level, enum log_format format);
+
+/* Let another function have each message instead of stderr; NULL: stderr again. */
+typedef void (*log_fn)(enum log_level level, const char *token, const char *message);
+void log_divert(log_fn fn);
+
+void log_debug(const char *token, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void log_info(const char *token, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void log_warn(const char *token, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void log_error(const char *token, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* For what a stranger can cause at will: a warning at most every ten seconds. The next
+ * one tells how many were left out. One static, zeroed struct for each place that logs. */
+struct log_limit {
+	uint64_t quiet_until_ns;
+	uint64_t left_out;
+};
+
+void log_warn_limited(struct log_limit *limit, uint64_t now_ns, const char *token,
+	const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+#endif
