@@ -18,7 +18,7 @@ enum collector_reason {
 	COLLECTOR_HELLO,      /* not one whole hello message */
 	COLLECTOR_VERSION,    /* another version */
 	COLLECTOR_DESCRIPTOR, /* none, too many, or one that is not a sealed memfd */
-	COLLECTOR_SIZE,	      /* not the size that its header and hello say */
+	COLLECTOR_SIZE,       /* not the size that its header and hello say */
 	COLLECTOR_SEALS,      /* could still be truncated */
 	COLLECTOR_HEADER,     /* offsets or counts that cannot be */
 	COLLECTOR_TIMEOUT,    /* connected, and said nothing */
@@ -33,14 +33,14 @@ collector_reason_name(enum collector_reason reason);
 /* Why loops were not seen: looplag_dropped_loops_total. */
 struct collector_stats {
 	uint64_t rejected[COLLECTOR_REASONS];
-	uint64_t dropped_slots;	  /* no free slot in the segment */
+	uint64_t dropped_slots;   /* no free slot in the segment */
 	uint64_t dropped_threads; /* no free thread record */
-	uint64_t waits;		  /* all wait calls that all probes have seen */
-	uint64_t targets;	  /* segments accepted so far */
+	uint64_t waits;           /* all wait calls that all probes have seen */
+	uint64_t targets;         /* segments accepted so far */
 };
 
 struct collector_options {
-	int socket;		   /* listening SOCK_SEQPACKET, non-blocking; borrowed */
+	int socket;                /* listening SOCK_SEQPACKET, non-blocking; borrowed */
 	const char *doorbell_path; /* made, or NULL for none */
 	const char *own_groupname; /* group of this very process, or NULL */
 };

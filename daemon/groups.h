@@ -20,12 +20,12 @@ struct counters {
 	struct histogram iteration;
 	struct band_histogram wakeup;
 	uint64_t iterations;
-	uint64_t life_ns;	/* loop life, attended or not */
-	uint64_t active_ns;	/* of it unattended */
+	uint64_t life_ns;   /* loop life, attended or not */
+	uint64_t active_ns; /* of it unattended */
 	uint64_t nested_wait_ns;
 	uint64_t events;
-	uint64_t waits;		/* wait calls made */
-	uint64_t max_ns;	/* longest iteration: of the run in totals, within a bucket in
+	uint64_t waits;  /* wait calls made */
+	uint64_t max_ns; /* longest iteration: of the run in totals, within a bucket in
 				 * windows */
 };
 
@@ -38,19 +38,19 @@ struct series;
 
 /* What a reader sees of a series. Borrowed until the next call that changes the groups. */
 struct series_view {
-	const char *loop;		/* label */
-	const struct counters *total;	/* all ended iterations since the start */
-	const struct counters *window;	/* those of the last minute or so */
-	const uint64_t *open_ns;	/* ages of the iterations that still last */
+	const char *loop;              /* label */
+	const struct counters *total;  /* all ended iterations since the start */
+	const struct counters *window; /* those of the last minute or so */
+	const uint64_t *open_ns;       /* ages of the iterations that still last */
 	size_t open_count;
-	unsigned loops;			/* living loops */
+	unsigned loops; /* living loops */
 };
 
 struct group_view {
 	const char *groupname;
 	const char *runtime; /* "node", "python", ...; NULL: unknown */
 	unsigned processes;  /* living targets */
-	unsigned loops;	     /* living loops */
+	unsigned loops;      /* living loops */
 	size_t series_count;
 };
 

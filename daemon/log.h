@@ -13,19 +13,25 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERRO
 enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
 
 /* What is printed, and how. Before this: warnings and errors, as logfmt. */
-void log_init(enum log_level level, enum log_format format);
+void
+log_init(enum log_level level, enum log_format format);
 
 /* Let another function have each message instead of stderr; NULL: stderr again. */
 typedef void (*log_fn)(enum log_level level, const char *token, const char *message);
-void log_divert(log_fn fn);
+void
+log_divert(log_fn fn);
 
-void log_debug(const char *token, const char *format, ...)
+void
+log_debug(const char *token, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-void log_info(const char *token, const char *format, ...)
+void
+log_info(const char *token, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-void log_warn(const char *token, const char *format, ...)
+void
+log_warn(const char *token, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-void log_error(const char *token, const char *format, ...)
+void
+log_error(const char *token, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /* For what a stranger can cause at will: a warning at most every ten seconds. The next
@@ -35,7 +41,8 @@ struct log_limit {
 	uint64_t left_out;
 };
 
-void log_warn_limited(struct log_limit *limit, uint64_t now_ns, const char *token,
+void
+log_warn_limited(struct log_limit *limit, uint64_t now_ns, const char *token,
 	const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

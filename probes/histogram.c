@@ -11,10 +11,10 @@
 
 #include "probes/histogram.h"
 
-
 /* 32 * log2(10^9), rounded down. */
 #define SCHEMA_OFFSET 956
 
+/* clang-format off */
 /* Mantissas (top bit set) of the boundaries: floor(2^(63 + (j + frac) / 32)) with frac =
  * 32 * log2(10^9) - 956, computed with 60 decimal digits. */
 static const uint64_t mantissas[32] = {
@@ -48,6 +48,7 @@ static const double fractions[32] = {
 	1.681792830507429, 1.7186192981224779, 1.7562521603732995, 1.7947090750031072,
 	1.8340080864093424, 1.8741676341103, 1.9152065613971474, 1.9571441241754002,
 };
+/* clang-format on */
 
 /* 1 / 10^9 as the compiler rounds it. */
 static double
@@ -97,7 +98,7 @@ histogram_index(uint64_t ns)
 	if (j < 32 && mantissa > mantissas[j])
 		j++;
 	bucket = (int)j + 32 * (63 - (int)zeros) - SCHEMA_OFFSET -
-		HISTOGRAM_MIN_EXPONENT * HISTOGRAM_PER_OCTAVE;
+		 HISTOGRAM_MIN_EXPONENT * HISTOGRAM_PER_OCTAVE;
 	return bucket > HISTOGRAM_REGULAR ? HISTOGRAM_REGULAR + 1 : (unsigned)bucket;
 }
 
@@ -137,8 +138,8 @@ histogram_upper_seconds(unsigned bucket)
 		return __builtin_inf();
 	exponent = (i + 1024) / HISTOGRAM_PER_OCTAVE - 32;
 	return fractions[(unsigned)(i + 1024) % HISTOGRAM_PER_OCTAVE] *
-		(exponent >= 0 ? (double)(1ull << exponent)
-			       : 1.0 / (double)(1ull << -exponent));
+	       (exponent >= 0 ? (double)(1ull << exponent)
+			      : 1.0 / (double)(1ull << -exponent));
 }
 
 double
@@ -170,8 +171,8 @@ band_histogram_add(struct band_histogram *sum, const struct band_histogram *h)
 }
 
 void
-histogram_subtract(
-	const struct histogram *now, const struct histogram *before, struct histogram *ret_delta)
+histogram_subtract(const struct histogram *now, const struct histogram *before,
+	struct histogram *ret_delta)
 {
 	unsigned __int128 a =
 		((unsigned __int128)now->square_high << 64) | now->square_low;
@@ -180,19 +181,22 @@ histogram_subtract(
 	unsigned __int128 square = a > b ? a - b : 0;
 
 	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
-		ret_delta->counts[i] = subtract_clamped(now->counts[i], before->counts[i]);
+		ret_delta->counts[i] =
+			subtract_clamped(now->counts[i], before->counts[i]);
 	for (unsigned i = 0; i < HISTOGRAM_BANDS; i++)
-		ret_delta->sums_ns[i] = subtract_clamped(now->sums_ns[i], before->sums_ns[i]);
+		ret_delta->sums_ns[i] =
+			subtract_clamped(now->sums_ns[i], before->sums_ns[i]);
 	ret_delta->square_low = (uint64_t)square;
 	ret_delta->square_high = (uint64_t)(square >> 64);
 }
 
 void
-band_histogram_subtract(const struct band_histogram *now, const struct band_histogram *before,
-	struct band_histogram *ret_delta)
+band_histogram_subtract(const struct band_histogram *now,
+	const struct band_histogram *before, struct band_histogram *ret_delta)
 {
 	for (unsigned i = 0; i < HISTOGRAM_BANDS; i++)
-		ret_delta->counts[i] = subtract_clamped(now->counts[i], before->counts[i]);
+		ret_delta->counts[i] =
+			subtract_clamped(now->counts[i], before->counts[i]);
 	ret_delta->sum_ns = subtract_clamped(now->sum_ns, before->sum_ns);
 }
 
@@ -230,7 +234,7 @@ double
 histogram_half_squares(const struct histogram *h)
 {
 	return ((double)h->square_high * 18446744073709551616.0 + (double)h->square_low) /
-		2e18;
+	       2e18;
 }
 
 uint64_t
@@ -238,7 +242,8 @@ histogram_count_to(const struct histogram *h, double limit)
 {
 	uint64_t total = 0;
 
-	for (unsigned i = 0; i < HISTOGRAM_BUCKETS && histogram_upper_seconds(i) <= limit; i++)
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS && histogram_upper_seconds(i) <= limit;
+		i++)
 		total = add_saturated(total, h->counts[i]);
 	return total;
 }
@@ -301,7 +306,8 @@ histogram_excess_seconds(const struct histogram *h, double limit)
 		}
 		for (unsigned i = first; i <= last; i++)
 			if (lower_seconds(i) > limit)
-				excess += (double)h->counts[i] * (lower_seconds(i) - limit);
+				excess +=
+					(double)h->counts[i] * (lower_seconds(i) - limit);
 		break;
 	}
 	return excess;
@@ -319,8 +325,9 @@ bucket_means(const struct histogram *h, unsigned band, double *ret_means)
 	for (unsigned i = first; i <= last; i++) {
 		double upper = histogram_upper_seconds(i);
 
-		ret_means[i - first] = i > HISTOGRAM_REGULAR ? lower_seconds(i)
-							     : (lower_seconds(i) + upper) / 2;
+		ret_means[i - first] = i > HISTOGRAM_REGULAR
+					       ? lower_seconds(i)
+					       : (lower_seconds(i) + upper) / 2;
 		by_middle += (double)h->counts[i] * ret_means[i - first];
 	}
 	scale = by_middle > 0 ? seconds(h->sums_ns[band]) / by_middle : 1;
@@ -405,7 +412,7 @@ band_histogram_quantile(const struct band_histogram *h, double q)
 			continue;
 		answer = i ? i < HISTOGRAM_BANDS - 1 ? (band_upper_seconds(i - 1) +
 							       band_upper_seconds(i)) /
-						2
+							       2
 						     : band_upper_seconds(i - 1)
 			   : 0;
 		seen += (double)h->counts[i];

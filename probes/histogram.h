@@ -34,7 +34,7 @@
 struct histogram {
 	uint64_t counts[HISTOGRAM_BUCKETS];
 	uint64_t sums_ns[HISTOGRAM_BANDS]; /* by band: exact sum of the durations in it */
-	uint64_t square_low;		   /* sum of the squares in ns^2, low half */
+	uint64_t square_low;               /* sum of the squares in ns^2, low half */
 	uint64_t square_high;
 };
 
@@ -78,11 +78,11 @@ band_histogram_add(struct band_histogram *sum, const struct band_histogram *h);
 
 /* ret_delta = now - before, bucket by bucket; a count that went back gives 0. */
 void
-histogram_subtract(
-	const struct histogram *now, const struct histogram *before, struct histogram *ret_delta);
+histogram_subtract(const struct histogram *now, const struct histogram *before,
+	struct histogram *ret_delta);
 void
-band_histogram_subtract(const struct band_histogram *now, const struct band_histogram *before,
-	struct band_histogram *ret_delta);
+band_histogram_subtract(const struct band_histogram *now,
+	const struct band_histogram *before, struct band_histogram *ret_delta);
 
 /* How many durations; saturates. */
 uint64_t

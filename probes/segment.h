@@ -82,11 +82,11 @@ struct segment_header {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t compat_version; /* the oldest version whose reader understands this */
-	uint64_t size;		 /* bytes of the whole segment */
-	uint8_t id[16];		 /* random; the same after a registration anew */
-	uint32_t pid;		 /* as its own pid namespace counts */
-	uint32_t runtime;	 /* SEGMENT_RUNTIME_* */
-	uint32_t thread_count;	 /* number of thread records; equals slot_count */
+	uint64_t size;           /* bytes of the whole segment */
+	uint8_t id[16];          /* random; the same after a registration anew */
+	uint32_t pid;            /* as its own pid namespace counts */
+	uint32_t runtime;        /* SEGMENT_RUNTIME_* */
+	uint32_t thread_count;   /* number of thread records; equals slot_count */
 	uint32_t slot_count;
 	uint32_t threads_offset;
 	uint32_t slots_offset;
@@ -97,11 +97,11 @@ struct segment_header {
 	uint32_t owner_word;
 	uint32_t registrations; /* how often this process has registered before */
 	uint64_t created_ns;
-	char exe[SEGMENT_NAME_BYTES];	/* file name it was executed by, no directory */
+	char exe[SEGMENT_NAME_BYTES];   /* file name it was executed by, no directory */
 	char group[SEGMENT_NAME_BYTES]; /* LOOPLAG_GROUP, or empty */
 	/* Added by any thread of the family: */
-	uint64_t slots_used;	  /* slots 0..slots_used-1 have been used */
-	uint64_t dropped_loops;	  /* loops that found no free slot */
+	uint64_t slots_used;      /* slots 0..slots_used-1 have been used */
+	uint64_t dropped_loops;   /* loops that found no free slot */
 	uint64_t dropped_threads; /* threads that found no free record */
 	uint64_t other_waits[4];  /* wait calls outside any loop, by segment_kind - 1 */
 	uint8_t reserved[SEGMENT_PAGE - 272];
@@ -137,30 +137,30 @@ struct segment_long {
  * state and gives it back with release; readers are the daemon and the next such writer.
  */
 struct segment_slot {
-	uint64_t state;	       /* atomic, any thread of the loop: see above */
+	uint64_t state;        /* atomic, any thread of the loop: see above */
 	uint64_t sequence;     /* grows with every update of this slot */
 	uint32_t thread;       /* thread record of the loop's first thread */
-	uint32_t kind;	       /* enum segment_kind */
+	uint32_t kind;         /* enum segment_kind */
 	int32_t descriptor;    /* of the epoll instance; -1 for the other kinds */
-	uint32_t life;	       /* grows whenever another loop takes the slot */
+	uint32_t life;         /* grows whenever another loop takes the slot */
 	uint64_t born_ns;      /* entry of the loop's first wait */
 	uint64_t ended_ns;     /* when the loop was seen to have ended; 0: it has not */
 	uint64_t past_life_ns; /* total life of the loops that had the slot before */
 	uint64_t iterations;
-	uint64_t active_ns;	/* sum of all iterations: unattended time */
-	uint64_t max_ns;	/* the longest iteration */
-	uint64_t last_ns;	/* when the last iteration ended */
-	uint64_t long_count;	/* ring entries written so far; the next goes to index
+	uint64_t active_ns;  /* sum of all iterations: unattended time */
+	uint64_t max_ns;     /* the longest iteration */
+	uint64_t last_ns;    /* when the last iteration ended */
+	uint64_t long_count; /* ring entries written so far; the next goes to index
 				 * long_count % SEGMENT_RING */
 	char label[SEGMENT_NAME_BYTES - 32]; /* name given by the program, or empty */
 	/* Added: */
-	uint64_t events;	 /* what the waits returned, summed up */
+	uint64_t events;         /* what the waits returned, summed up */
 	uint64_t nested_wait_ns; /* in iterations: time in the wait calls of others */
-	uint64_t other_waits;	 /* waits of this loop that began no iteration's end */
+	uint64_t other_waits;    /* waits of this loop that began no iteration's end */
 	uint64_t reserved[13];
 	struct segment_long ring[SEGMENT_RING];
-	struct histogram iteration;	/* lengths of the iterations */
-	struct band_histogram wakeup;	/* added: how late waits came back */
+	struct histogram iteration;   /* lengths of the iterations */
+	struct band_histogram wakeup; /* added: how late waits came back */
 	uint8_t padding[12288 - 256 - 1024 - 8112 - 920];
 };
 
@@ -172,10 +172,11 @@ _Static_assert(sizeof(struct segment_slot) == 12288, "slot is three pages");
 static inline uint64_t
 segment_size(uint32_t slots)
 {
-	uint64_t threads = (slots * (uint64_t)sizeof(struct segment_thread) + 4095) / 4096;
+	uint64_t threads =
+		(slots * (uint64_t)sizeof(struct segment_thread) + 4095) / 4096;
 
-	return SEGMENT_PAGE + threads * 4096 + slots * (uint64_t)sizeof(struct segment_slot) +
-		SEGMENT_CAPTURE_BYTES;
+	return SEGMENT_PAGE + threads * 4096 +
+	       slots * (uint64_t)sizeof(struct segment_slot) + SEGMENT_CAPTURE_BYTES;
 }
 
 /*
@@ -185,7 +186,7 @@ segment_size(uint32_t slots)
 struct segment_hello {
 	uint64_t magic; /* SEGMENT_MAGIC */
 	uint32_t version;
-	uint32_t bytes;	       /* sizeof(struct segment_hello) */
+	uint32_t bytes;        /* sizeof(struct segment_hello) */
 	uint64_t segment_size; /* must be the size of the descriptor's file */
 	uint64_t clock_ns;     /* CLOCK_MONOTONIC at sending */
 	uint32_t slot_count;
@@ -207,7 +208,7 @@ _Static_assert(sizeof(struct segment_hello) == 256, "hello is 256 bytes");
 struct segment_doorbell {
 	uint64_t magic; /* SEGMENT_MAGIC */
 	uint32_t version;
-	uint32_t daemon; /* bell: another daemon has come up without the segments of the
+	uint32_t daemon;  /* bell: another daemon has come up without the segments of the
 			  * last one; register again */
 	uint32_t capture; /* bell: a stalled loop's stack is wanted; reserved */
 	uint8_t reserved[SEGMENT_PAGE - 20];
