@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+/* The loop table and the state machine of loops.h; the state word is segment.h's. */
+
+#include "probes/loops.h"
+
+#include <string.h>
+
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+#define LOOPS SEGMENT_SLOTS_MAX
+#define DESCRIPTORS 65536 /* loops with a higher one are not seen */
+#define MAKING UINT16_MAX /* in by_descriptor: somebody is making the loop */
+
+enum { LIVE_CHILD, LIVE_YES, LIVE_BUSY };
+
+struct loop {
+	struct segment_slot *slot;
+	intptr_t key;
+	uint32_t kind;
+	uint32_t used; /* epoch of the process whose loop this is; 0: nobody's */
+	uint32_t life;
+	uint32_t segment; /* number of the segment that the slot lies in */
+	uint32_t index;   /* of the slot */
+	uint32_t nothing; /* the last wait returned nothing */
+	uint64_t
+		nested_mark; /* the slot's nested_wait_ns when the last iteration ended */
+};
+
+static uint32_t *live;             /* zero in a forked child */
+static uint32_t epoch;             /* of this process; 0: not started */
+static struct segment segments[2]; /* the current one at segment_number % 2 */
+static uint32_t segment_number;
+static struct loop loops[LOOPS];
+static uint16_t by_descriptor[DESCRIPTORS]; /* index + 1 */
+
+void
+loops_start(const struct segment *segment, uint32_t *live_word)
+{
+	live = live_word;
+	*live = LIVE_YES;
+	segments[0] = *segment;
+	__atomic_store_n(&epoch, 1, __ATOMIC_RELEASE);
+}
+
+void
+loops_move(const struct segment *segment)
+{
+	uint32_t number = segment_number + 1;
+
+	segments[number % 2] = *segment;
+	__atomic_store_n(&segment_number, number, __ATOMIC_RELEASE);
+}
+
+/* In a forked child, whose memory is its own now, forget the parent's loops. */
+static uint32_t
+begin_child(void)
+{
+	uint32_t state = LIVE_CHILD;
+
+	if (!__atomic_compare_exchange_n(
+		    live, &state, LIVE_BUSY, 0, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
+		return state == LIVE_YES ? epoch : 0;
+	epoch++;
+	__atomic_store_n(live, LIVE_YES, __ATOMIC_RELEASE);
+	return epoch;
+}
+
+uint32_t
+loops_epoch(void)
+{
+	uint32_t number = __atomic_load_n(&epoch, __ATOMIC_ACQUIRE);
+
+	if (unlikely(!number))
+		return 0;
+	if (unlikely(__atomic_load_n(live, __ATOMIC_ACQUIRE) != LIVE_YES))
+		return begin_child();
+	return number;
+}
+
+static uint32_t
+current_number(void)
+{
+	return __atomic_load_n(&segment_number, __ATOMIC_ACQUIRE);
+}
+
+static const struct segment *
+current_segment(void)
+{
+	return &segments[current_number() % 2];
+}
+
+struct segment_header *
+loops_header(void)
+{
+	return current_segment()->header;
+}
+
+/* Claim the thread's record in the current segment at first need. Returns its index, or a
+ * negative number. */
+static int
+thread_record(struct loops_thread *thread)
+{
+	uint32_t number = current_number();
+
+	if (thread->epoch != epoch || thread->segment != number) {
+		thread->epoch = epoch;
+		thread->segment = number;
+		thread->record = slots_claim_thread(&segments[number % 2]);
+	}
+	return thread->record;
+}
+
+/* Take a table entry that holds no loop of this process. NULL if there is none. */
+static struct loop *
+take_entry(void)
+{
+	for (size_t i = 0; i < LOOPS; i++) {
+		struct loop *loop = &loops[i];
+		uint32_t used = __atomic_load_n(&loop->used, __ATOMIC_ACQUIRE);
+
+		if (used != epoch &&
+			__atomic_compare_exchange_n(&loop->used, &used, epoch, 0,
+				__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			return loop;
+	}
+	return NULL;
+}
+
+static void
+copy_label(char *to, const char *from)
+{
+	size_t size = sizeof(((struct segment_slot *)0)->label);
+
+	memset(to, 0, size);
+	for (size_t i = 0; from && from[i] && i < size - 1; i++)
+		to[i] = from[i];
+}
+
+/* Take an entry and a slot for a new loop. */
+static struct loop *
+make(struct loops_thread *thread, uint32_t kind, intptr_t key, uint64_t born_ns,
+	uint64_t since_ns, const char *label)
+{
+	int record = thread_record(thread);
+	struct loop *loop;
+	struct segment_slot *slot;
+
+	if (record < 0)
+		return NULL;
+	loop = take_entry();
+	if (!loop)
+		return NULL;
+	slot = slots_claim(current_segment(), (uint32_t)record, kind);
+	if (!slot) {
+		__atomic_store_n(&loop->used, 0, __ATOMIC_RELEASE);
+		return NULL;
+	}
+	slot->thread = (uint32_t)record;
+	slot->kind = kind;
+	slot->descriptor = kind == SEGMENT_KIND_EPOLL ? (int32_t)key : -1;
+	slot->life++;
+	slot->ended_ns = 0;
+	slot->born_ns = born_ns;
+	slot->last_ns = since_ns ? since_ns : born_ns;
+	copy_label(slot->label, label);
+	slot->sequence++;
+	*loop = (struct loop){
+		.slot = slot,
+		.key = key,
+		.kind = kind,
+		.used = epoch,
+		.life = loop->life + 1,
+		.segment = current_number(),
+		.index = (uint32_t)(slot - current_segment()->slots),
+		.nested_mark = slot->nested_wait_ns,
+	};
+	__atomic_store_n(
+		&slot->state, since_ns ? since_ns : SEGMENT_ATTENDED, __ATOMIC_RELEASE);
+	return loop;
+}
+
+struct loop *
+loops_find(intptr_t descriptor)
+{
+	struct loop *loop;
+	uint16_t index;
+
+	if (descriptor < 0 || descriptor >= DESCRIPTORS)
+		return NULL;
+	index = __atomic_load_n(&by_descriptor[descriptor], __ATOMIC_ACQUIRE);
+	if (!index || index == MAKING)
+		return NULL;
+	loop = &loops[index - 1];
+	if (__atomic_load_n(&loop->used, __ATOMIC_ACQUIRE) != epoch ||
+		loop->key != descriptor || loop->kind != SEGMENT_KIND_EPOLL)
+		return NULL;
+	return loop;
+}
+
+struct loop *
+loops_make(struct loops_thread *thread, uint32_t kind, intptr_t key, uint64_t born_ns,
+	uint64_t since_ns, const char *label)
+{
+	struct loop *loop;
+	uint16_t index, next;
+
+	if (kind != SEGMENT_KIND_EPOLL)
+		return make(thread, kind, key, born_ns, since_ns, label);
+	if (key < 0 || key >= DESCRIPTORS)
+		return NULL;
+	index = __atomic_load_n(&by_descriptor[key], __ATOMIC_ACQUIRE);
+	loop = loops_find(key);
+	if (loop || index == MAKING)
+		return loop;
+	if (!__atomic_compare_exchange_n(&by_descriptor[key], &index, MAKING, 0,
+		    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		return NULL;
+	loop = make(thread, kind, key, born_ns, since_ns, label);
+	next = loop ? (uint16_t)(loop - loops + 1) : 0;
+	__atomic_store_n(&by_descriptor[key], next, __ATOMIC_RELEASE);
+	return loop;
+}
+
+void
+loops_end(struct loop *loop)
+{
+	struct segment_slot *slot = loop->slot;
+	uint64_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+	uint64_t next = SEGMENT_ATTENDED | SEGMENT_RECORDING | 1;
+
+	if (loop->kind == SEGMENT_KIND_EPOLL)
+		__atomic_store_n(&by_descriptor[loop->key], 0, __ATOMIC_RELEASE);
+	while (state && !(state & SEGMENT_RECORDING)) {
+		if (!__atomic_compare_exchange_n(&slot->state, &state, next, 0,
+			    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			continue;
+		__atomic_thread_fence(__ATOMIC_RELEASE);
+		__atomic_store_n(&slot->ended_ns,
+			state & SEGMENT_ATTENDED ? slot->last_ns : state,
+			__ATOMIC_RELAXED);
+		__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&slot->state, 0, __ATOMIC_RELEASE);
+		break;
+	}
+	loop->life++;
+	__atomic_store_n(&loop->used, 0, __ATOMIC_RELEASE);
+}
+
+int
+loop_is_ours(const struct loop *loop)
+{
+	return __atomic_load_n(&loop->used, __ATOMIC_ACQUIRE) == epoch;
+}
+
+int
+loop_is(const struct loop *loop, uint32_t kind, intptr_t key)
+{
+	return loop->kind == kind && loop->key == key;
+}
+
+int
+loop_descriptor(const struct loop *loop)
+{
+	return loop->kind == SEGMENT_KIND_EPOLL ? (int)loop->key : -1;
+}
+
+uint32_t
+loop_life(const struct loop *loop)
+{
+	return __atomic_load_n(&loop->life, __ATOMIC_RELAXED);
+}
+
+struct segment_slot *
+loop_slot(const struct loop *loop)
+{
+	return __atomic_load_n(&loop->slot, __ATOMIC_ACQUIRE);
+}
+
+/* The caller is the slot's writer: move the loop into the current segment. */
+static void
+move(struct loop *loop, struct loops_thread *thread)
+{
+	struct segment_slot *old = loop->slot, *new;
+	uint64_t alone = SEGMENT_ATTENDED | SEGMENT_RECORDING | 1;
+	const size_t body = offsetof(struct segment_slot, thread);
+
+	if (thread_record(thread) < 0)
+		return;
+	new = slots_claim_at(current_segment(), loop->index);
+	if (!new)
+		return;
+	/* Where others wait too, try again at an end of an iteration without them. */
+	if (!__atomic_compare_exchange_n(
+		    &old->state, &alone, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+		__atomic_store_n(&new->state, 0, __ATOMIC_RELEASE);
+		return;
+	}
+	memcpy((char *)new + body, (const char *)old + body, sizeof(*new) - body);
+	new->thread = (uint32_t)thread->record;
+	new->sequence = old->sequence;
+	loop->segment = current_number();
+	__atomic_store_n(&loop->slot, new, __ATOMIC_RELEASE);
+}
+
+/* The caller has just become the slot's writer: add the iteration that ends now. */
+static void
+record(struct loop *loop, struct loops_thread *thread, uint64_t since_ns, uint64_t now_ns)
+{
+	struct segment_slot *slot = loop->slot;
+	uint64_t nested_ns = __atomic_load_n(&slot->nested_wait_ns, __ATOMIC_RELAXED);
+
+	slots_record(slot, since_ns, now_ns, nested_ns - loop->nested_mark);
+	loop->nested_mark = nested_ns;
+	if (unlikely(loop->segment != current_number()))
+		move(loop, thread);
+	else if (unlikely(slot->thread != (uint32_t)thread->record) &&
+		 thread_record(thread) >= 0)
+		slots_adopt(current_segment(), slot, (uint32_t)thread->record);
+	slots_release(loop->slot);
+}
+
+int
+loop_attend(struct loop *loop, struct loops_thread *thread, uint64_t now_ns)
+{
+	struct segment_slot *slot = loop_slot(loop);
+	uint64_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+
+	for (;;) {
+		int counts = 0;
+		uint64_t next;
+
+		if (!state) {
+			if (loop_slot(loop) == slot)
+				return 0;
+			slot = loop_slot(loop);
+			state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+			continue;
+		}
+		if (state & SEGMENT_ATTENDED) {
+			next = state + 1;
+		} else {
+			counts = !(loop->nothing && now_ns < state + HISTOGRAM_ZERO_NS);
+			next = SEGMENT_ATTENDED | 1 | (counts ? SEGMENT_RECORDING : 0);
+		}
+		if (!__atomic_compare_exchange_n(&slot->state, &state, next, 0,
+			    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			continue;
+		if (counts) {
+			__atomic_thread_fence(__ATOMIC_RELEASE);
+			record(loop, thread, state, now_ns);
+		} else {
+			__atomic_fetch_add(&slot->other_waits, 1, __ATOMIC_RELAXED);
+		}
+		return 1;
+	}
+}
+
+/* One waiter less; the last one leaves the state in `rest`. */
+static void
+leave(struct loop *loop, uint64_t rest)
+{
+	struct segment_slot *slot = loop_slot(loop);
+	uint64_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+
+	while (state & SEGMENT_ATTENDED && state & SEGMENT_WAITERS) {
+		uint64_t next = (state & SEGMENT_WAITERS) == 1 ? rest : state - 1;
+
+		if (__atomic_compare_exchange_n(&slot->state, &state, next, 0,
+			    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			return;
+	}
+}
+
+void
+loop_unattend(struct loop *loop, uint64_t now_ns, int nothing)
+{
+	__atomic_store_n(&loop->nothing, (uint32_t)nothing, __ATOMIC_RELAXED);
+	leave(loop, now_ns);
+}
+
+void
+loop_rest(struct loop *loop)
+{
+	struct segment_slot *slot = loop_slot(loop);
+	uint64_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+
+	while (state && !(state & SEGMENT_ATTENDED))
+		if (__atomic_compare_exchange_n(&slot->state, &state, SEGMENT_ATTENDED, 0,
+			    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			return;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The loops of this process. The part of a loop's state that the daemon needs lies in a
+ * slot of the segment; this keeps which descriptor is which loop, and turns the two edges
+ * of a wait call into iterations:
+ *
+ *	            attend                    unattend(now)
+ *	unattended ---------> attended by n -------------> unattended since now
+ *	since t      record      | ^  more threads
+ *	             now - t     +-+  come and go
+ *
+ * A wait that returned nothing and is followed at once (953 ns) by another one of the same
+ * loop is one wait with it. A loop that rests (attended by nobody) is not late.
+ *
+ * Nothing here makes a system call, takes a lock, allocates or touches errno. Any thread;
+ * signal handlers are kept out by the caller (waits.c).
+ */
+#ifndef LOOPLAG_PROBES_LOOPS_H
+#define LOOPLAG_PROBES_LOOPS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "probes/slots.h"
+
+struct loop;
+
+/* A thread of this process, as far as loops are concerned: its record in the segment.
+ * All zeros at first. */
+struct loops_thread {
+	uint32_t epoch;
+	uint32_t segment;
+	int record; /* -1: none was free */
+};
+
+/* From now on there are loops, in that segment. `live` lies on a page that a forked child
+ * finds zeroed; it is set to 1 here. Once in a process. */
+void
+loops_start(const struct segment *segment, uint32_t *live);
+
+/* Go on in another segment: each loop moves, counters and all, at its next iteration's
+ * end. Segments that were used before must stay mapped. */
+void
+loops_move(const struct segment *segment);
+
+/* Number of this process since loops_start() in an ancestor, 0 when there are no loops to
+ * be recorded. A forked child has another one, and none of the loops of its parent. */
+uint32_t
+loops_epoch(void);
+
+/* The header of the current segment. */
+struct segment_header *
+loops_header(void);
+
+/*
+ * Make a loop whose first wait began at born_ns. It is unattended since since_ns, or rests
+ * if that is 0. An epoll loop (key: its descriptor) is found by loops_find() from now on;
+ * if another thread has just made it, that one comes back. NULL when there is no room.
+ */
+struct loop *
+loops_make(struct loops_thread *thread, uint32_t kind, intptr_t key, uint64_t born_ns,
+	uint64_t since_ns, const char *label);
+
+/* The epoll loop with that descriptor, or NULL. */
+struct loop *
+loops_find(intptr_t descriptor);
+
+/* The loop is over: it ended when it was attended last. */
+void
+loops_end(struct loop *loop);
+
+/* Tell whether it is a loop of this process, not of the one that forked it. */
+int
+loop_is_ours(const struct loop *loop);
+
+/* Tell whether the loop is of that kind and key. */
+int
+loop_is(const struct loop *loop, uint32_t kind, intptr_t key);
+
+/* The descriptor of an epoll loop, or -1. */
+int
+loop_descriptor(const struct loop *loop);
+
+/* Changes when the same struct loop comes to mean another loop. */
+uint32_t
+loop_life(const struct loop *loop);
+
+/* The slot, for what may be added to it at any time. Borrowed until the loop's end. */
+struct segment_slot *
+loop_slot(const struct loop *loop);
+
+/* The thread begins to wait in the loop. Returns whether it counts as a waiter now, which
+ * loop_unattend() must end. */
+int
+loop_attend(struct loop *loop, struct loops_thread *thread, uint64_t now_ns);
+
+/* It has come back, with nothing or with something to do. */
+void
+loop_unattend(struct loop *loop, uint64_t now_ns, int nothing);
+
+/* Nobody waits, and that is all right: another loop of the thread is attended. */
+void
+loop_rest(struct loop *loop);
+
+#endif

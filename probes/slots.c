@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Claims and records in a segment. Ownership of a slot's body goes with the RECORDING bit
+ * of its state word (segment.h); ownership of a thread record with its robust mutex, which
+ * the kernel marks when the thread is gone, however it went.
+ */
+
+#include "probes/slots.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct slots_mutex_calls calls;
+
+#define OWNER_WORDS (SEGMENT_LOCK_BYTES / 4)
+
+_Static_assert(sizeof(pthread_mutex_t) <= SEGMENT_LOCK_BYTES, "a mutex fits its record");
+
+static int
+init_mutex(pthread_mutex_t *mutex)
+{
+	pthread_mutexattr_t attr;
+
+	if (calls.attr_init(&attr) || calls.attr_setrobust(&attr, PTHREAD_MUTEX_ROBUST) ||
+		calls.attr_setpshared(&attr, PTHREAD_PROCESS_SHARED))
+		return -1;
+	return calls.init(mutex, &attr) ? -1 : 0;
+}
+
+int
+slots_setup(const struct slots_mutex_calls *mutex_calls, uint32_t tid)
+{
+	union {
+		pthread_mutex_t mutex;
+		uint32_t words[OWNER_WORDS];
+	} before, lock;
+	int word = -1;
+
+	calls = *mutex_calls;
+	memset(&lock, 0, sizeof(lock));
+	if (init_mutex(&lock.mutex))
+		return -1;
+	memcpy(&before, &lock, sizeof(lock));
+	if (calls.trylock(&lock.mutex))
+		return -1;
+	for (int i = 0; i < OWNER_WORDS && word < 0; i++)
+		if ((lock.words[i] & SEGMENT_TID_MASK) == tid &&
+			lock.words[i] != before.words[i])
+			word = i;
+	calls.unlock(&lock.mutex);
+	return word;
+}
+
+struct segment
+slots_format(void *memory, uint32_t slot_count, int owner_word)
+{
+	struct segment_header *header = memory;
+	uint64_t size = segment_size(slot_count);
+	char *bytes = memory;
+
+	header->version = SEGMENT_VERSION;
+	header->compat_version = SEGMENT_COMPAT_VERSION;
+	header->size = size;
+	header->thread_count = slot_count;
+	header->slot_count = slot_count;
+	header->threads_offset = SEGMENT_PAGE;
+	header->capture_bytes = SEGMENT_CAPTURE_BYTES;
+	header->capture_offset = (uint32_t)(size - SEGMENT_CAPTURE_BYTES);
+	header->slots_offset = header->capture_offset -
+			       slot_count * (uint32_t)sizeof(struct segment_slot);
+	header->owner_word = (uint32_t)owner_word;
+	header->magic = SEGMENT_MAGIC;
+	return (struct segment){
+		.header = header,
+		.threads = (struct segment_thread *)(bytes + header->threads_offset),
+		.slots = (struct segment_slot *)(bytes + header->slots_offset),
+	};
+}
+
+/* The word of a record that holds its owner's tid. */
+static uint32_t
+owner(const struct segment *segment, uint32_t thread)
+{
+	return __atomic_load_n(
+		&segment->threads[thread].lock[segment->header->owner_word],
+		__ATOMIC_ACQUIRE);
+}
+
+/* Lock a record's mutex, which nobody has locked yet or whose owner has died. */
+static int
+lock_record(struct segment_thread *record, uint32_t generation)
+{
+	pthread_mutex_t *mutex = (pthread_mutex_t *)record->lock;
+	int result;
+
+	if (generation == 0 && init_mutex(mutex))
+		return -1;
+	result = calls.trylock(mutex);
+	if (result == EOWNERDEAD)
+		result = calls.consistent(mutex);
+	return result ? -1 : 0;
+}
+
+int
+slots_claim_thread(const struct segment *segment)
+{
+	uint32_t count = segment->header->thread_count;
+
+	for (int dead = 0; dead <= 1; dead++) {
+		for (uint32_t i = 0; i < count; i++) {
+			struct segment_thread *record = &segment->threads[i];
+			uint32_t generation =
+				__atomic_load_n(&record->generation, __ATOMIC_ACQUIRE);
+
+			if (dead ? !(owner(segment, i) & SEGMENT_OWNER_DIED)
+				 : generation != 0)
+				continue;
+			if (__atomic_compare_exchange_n(&record->generation, &generation,
+				    generation + 1, 0, __ATOMIC_ACQ_REL,
+				    __ATOMIC_RELAXED) &&
+				lock_record(record, generation) == 0)
+				return (int)i;
+		}
+	}
+	__atomic_fetch_add(&segment->header->dropped_threads, 1, __ATOMIC_RELAXED);
+	return -1;
+}
+
+/* Become the writer of a slot in that state. */
+static int
+take(struct segment_slot *slot, uint64_t state)
+{
+	if (!__atomic_compare_exchange_n(&slot->state, &state,
+		    SEGMENT_ATTENDED | SEGMENT_RECORDING | 1, 0, __ATOMIC_ACQ_REL,
+		    __ATOMIC_RELAXED))
+		return 0;
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	return 1;
+}
+
+/* Put the life of the slot's last loop, if it had one, behind it. */
+static void
+bury(struct segment_slot *slot, uint64_t state)
+{
+	uint64_t end = slot->ended_ns;
+
+	if (!slot->born_ns)
+		return;
+	if (!end)
+		end = state & SEGMENT_ATTENDED || !state ? slot->last_ns : state;
+	if (end > slot->born_ns)
+		__atomic_store_n(&slot->past_life_ns,
+			slot->past_life_ns + (end - slot->born_ns), __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->born_ns, 0, __ATOMIC_RELAXED);
+}
+
+/* Make slots_used cover the slot. */
+static void
+mark_used(const struct segment *segment, size_t index)
+{
+	uint64_t *used = &segment->header->slots_used;
+	uint64_t value = __atomic_load_n(used, __ATOMIC_RELAXED);
+
+	while (value < index + 1 && !__atomic_compare_exchange_n(used, &value, index + 1,
+					    0, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		;
+}
+
+enum claim { CLAIM_OWN, CLAIM_UNUSED, CLAIM_ENDED, CLAIM_DEAD, CLAIM_STEPS };
+
+/* Tell whether a slot in that state may be taken in this step of the search. */
+static int
+claimable(const struct segment *segment, const struct segment_slot *slot, uint64_t state,
+	enum claim step, uint32_t thread, uint32_t kind)
+{
+	switch (step) {
+	case CLAIM_OWN:
+		return !state && slot->life && slot->thread == thread &&
+		       slot->kind == kind;
+	case CLAIM_UNUSED:
+		return !state && !slot->life;
+	case CLAIM_ENDED:
+		return !state;
+	default:
+		return !(state & SEGMENT_RECORDING) &&
+		       owner(segment, slot->thread % segment->header->thread_count) &
+			       SEGMENT_OWNER_DIED;
+	}
+}
+
+struct segment_slot *
+slots_claim(const struct segment *segment, uint32_t thread, uint32_t kind)
+{
+	uint32_t count = segment->header->slot_count;
+
+	for (enum claim step = CLAIM_OWN; step < CLAIM_STEPS; step++) {
+		for (uint32_t i = 0; i < count; i++) {
+			struct segment_slot *slot = &segment->slots[i];
+			uint64_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+
+			if (step != CLAIM_UNUSED &&
+				i >= __atomic_load_n(&segment->header->slots_used,
+					     __ATOMIC_ACQUIRE))
+				break;
+			if (!claimable(segment, slot, state, step, thread, kind) ||
+				!take(slot, state))
+				continue;
+			bury(slot, state);
+			mark_used(segment, i);
+			return slot;
+		}
+	}
+	__atomic_fetch_add(&segment->header->dropped_loops, 1, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+struct segment_slot *
+slots_claim_at(const struct segment *segment, size_t index)
+{
+	struct segment_slot *slot = &segment->slots[index];
+
+	if (index >= segment->header->slot_count || !take(slot, 0))
+		return NULL;
+	mark_used(segment, index);
+	return slot;
+}
+
+/* Put a long iteration into the slot's ring. */
+static void
+record_long(struct segment_slot *slot, uint64_t since_ns, uint64_t length_ns,
+	uint64_t nested_ns, uint64_t iteration)
+{
+	uint64_t count = slot->long_count;
+	struct segment_long *entry = &slot->ring[count % SEGMENT_RING];
+
+	__atomic_store_n(&entry->start_ns, since_ns, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->length_ns, length_ns, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->nested_ns, nested_ns, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->iteration, iteration, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->long_count, count + 1, __ATOMIC_RELAXED);
+}
+
+void
+slots_record(
+	struct segment_slot *slot, uint64_t since_ns, uint64_t now_ns, uint64_t nested_ns)
+{
+	/* Two threads' clock readings may come in the other order than their edges. */
+	uint64_t length_ns = now_ns > since_ns ? now_ns - since_ns : 0;
+	uint64_t iteration = slot->iterations + 1;
+
+	__atomic_store_n(&slot->iterations, iteration, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->active_ns, slot->active_ns + length_ns, __ATOMIC_RELAXED);
+	if (length_ns > slot->max_ns)
+		__atomic_store_n(&slot->max_ns, length_ns, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->last_ns, since_ns + length_ns, __ATOMIC_RELAXED);
+	histogram_record(&slot->iteration, length_ns);
+	if (length_ns >= SEGMENT_LONG_NS)
+		record_long(slot, since_ns, length_ns, nested_ns, iteration);
+}
+
+void
+slots_adopt(const struct segment *segment, struct segment_slot *slot, uint32_t thread)
+{
+	if (owner(segment, slot->thread) & SEGMENT_OWNER_DIED)
+		__atomic_store_n(&slot->thread, thread, __ATOMIC_RELAXED);
+}
+
+void
+slots_release(struct segment_slot *slot)
+{
+	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELAXED);
+	__atomic_fetch_and(&slot->state, ~SEGMENT_RECORDING, __ATOMIC_RELEASE);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writing a segment: claiming thread records and slots in it, and putting iterations into
+ * slots. Knows the layout and nothing of loops, clocks or system calls, which is what lets
+ * a forked child go on in a sandbox.
+ *
+ * Every function may be called from any thread and from signal handlers.
+ */
+#ifndef LOOPLAG_PROBES_SLOTS_H
+#define LOOPLAG_PROBES_SLOTS_H
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "probes/segment.h"
+
+/* A mapped segment. */
+struct segment {
+	struct segment_header *header;
+	struct segment_thread *threads;
+	struct segment_slot *slots;
+};
+
+/* libc's mutex functions, found at start-up: their versioned names would keep the probe
+ * from loading on older systems. */
+struct slots_mutex_calls {
+	int (*attr_init)(pthread_mutexattr_t *);
+	int (*attr_setrobust)(pthread_mutexattr_t *, int);
+	int (*attr_setpshared)(pthread_mutexattr_t *, int);
+	int (*init)(pthread_mutex_t *, const pthread_mutexattr_t *);
+	int (*trylock)(pthread_mutex_t *);
+	int (*consistent)(pthread_mutex_t *);
+	int (*unlock)(pthread_mutex_t *);
+};
+
+/* Keep the calls, and find which word of a locked mutex holds `tid`, the caller's. Returns
+ * that word's index, or -1: no robust mutexes here. Not thread-safe; once, at start. */
+int
+slots_setup(const struct slots_mutex_calls *calls, uint32_t tid);
+
+/* Lay out memory of segment_size(slot_count) zero bytes as an empty segment. The caller
+ * fills in who it is. */
+struct segment
+slots_format(void *memory, uint32_t slot_count, int owner_word);
+
+/* Claim a thread record for the calling thread, which holds it until it ends. Returns its
+ * index, or -1 when all are taken (counted in the header). */
+int
+slots_claim_thread(const struct segment *segment);
+
+/*
+ * Claim a slot for a new loop of thread record `thread`: one that this thread's last loop
+ * of the kind has left, else one never used, else one whose loop or thread has ended. It
+ * comes back as ATTENDED|RECORDING|1, the caller being its writer, with its counters left
+ * as they are, and must be given free by slots_release(). NULL when all are taken
+ * (counted).
+ */
+struct segment_slot *
+slots_claim(const struct segment *segment, uint32_t thread, uint32_t kind);
+
+/* Take the slot at `index`, never used before in this segment; otherwise as slots_claim. */
+struct segment_slot *
+slots_claim_at(const struct segment *segment, size_t index);
+
+/* The writer adds an iteration from since_ns to now_ns, `nested_ns` of it nested waits. */
+void
+slots_record(struct segment_slot *slot, uint64_t since_ns, uint64_t now_ns,
+	uint64_t nested_ns);
+
+/* The writer makes the thread record the slot's own if the one that it had has died. */
+void
+slots_adopt(const struct segment *segment, struct segment_slot *slot, uint32_t thread);
+
+/* End being the slot's writer. */
+void
+slots_release(struct segment_slot *slot);
+
+#endif

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT */
+/* What each thread is doing, and which of its wait calls make a loop: see waits.h. */
+
+#include "probes/waits.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "probes/loops.h"
+
+#define TLS __thread __attribute__((tls_model("initial-exec")))
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+#define WAITS_EPOLL 2
+#define WAITS_SITE 16
+#define WAITS_NESTED 64
+#define CANDIDATES 8
+
+/* Waits at a place that is no loop yet. */
+struct candidate {
+	intptr_t key;
+	uint32_t kind;
+	uint32_t waits; /* that came back in order */
+	uint64_t enter_ns, leave_ns;
+};
+
+/* A loop that may have been replaced by another one since. */
+struct loop_ref {
+	struct loop *loop;
+	uint32_t life;
+};
+
+struct thread {
+	uint32_t epoch;
+	uint32_t has_epoll_loop;
+	uintptr_t busy;       /* frame of the wrapper for which we are at work; 0: none */
+	struct loop *waiting; /* in which the thread is counted as a waiter */
+	uintptr_t waiting_frame;
+	struct loop_ref own;   /* the outermost loop */
+	struct loop_ref inner; /* the last one nested in it */
+	struct loop_ref last;  /* the one that was looked up last, and how */
+	intptr_t last_key;
+	uint32_t last_kind;
+	uint32_t next_candidate;
+	struct loops_thread record;
+	struct candidate candidates[CANDIDATES];
+};
+
+static struct waits_calls calls;
+static uint32_t first_loop_epoch; /* process in which on_first_loop was called last */
+static TLS struct thread self;
+
+void
+waits_start(const struct waits_calls *waits_calls)
+{
+	calls = *waits_calls;
+}
+
+/* The thread's state, taken for the wrapper at `frame`; NULL when nothing is recorded. A
+ * frame below the one at work is a signal handler's; one above it tells that the handler
+ * left that one by longjmp. */
+static struct thread *
+take(uintptr_t frame)
+{
+	struct thread *thread = &self;
+	uint32_t epoch = loops_epoch();
+
+	if (unlikely(!epoch))
+		return NULL;
+	if (unlikely(thread->busy && frame < thread->busy && thread->epoch == epoch))
+		return NULL;
+	if (unlikely(thread->epoch != epoch)) {
+		memset(thread, 0, sizeof(*thread));
+		thread->epoch = epoch;
+	}
+	thread->busy = frame;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	return thread;
+}
+
+static void
+give(struct thread *thread)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	thread->busy = 0;
+}
+
+static struct loop_ref
+refer(struct loop *loop)
+{
+	return (struct loop_ref){.loop = loop, .life = loop_life(loop)};
+}
+
+/* The loop, or NULL if it is over. */
+static struct loop *
+deref(struct loop_ref *ref)
+{
+	if (ref->loop && loop_life(ref->loop) != ref->life)
+		ref->loop = NULL;
+	return ref->loop;
+}
+
+static void
+count_other(uint32_t kind)
+{
+	__atomic_fetch_add(&loops_header()->other_waits[kind - 1], 1, __ATOMIC_RELAXED);
+}
+
+/* The candidate of that kind and key, made in place of the oldest if need be. */
+static struct candidate *
+find_candidate(struct thread *thread, uint32_t kind, intptr_t key)
+{
+	struct candidate *candidate;
+
+	for (size_t i = 0; i < CANDIDATES; i++) {
+		candidate = &thread->candidates[i];
+		if (candidate->key == key && candidate->kind == kind)
+			return candidate;
+	}
+	candidate = &thread->candidates[thread->next_candidate++ % CANDIDATES];
+	*candidate = (struct candidate){.key = key, .kind = kind};
+	return candidate;
+}
+
+/* Tell whether waits at such a place may make a loop at all. */
+static int
+eligible(const struct thread *thread, uint32_t kind, intptr_t key, unsigned descriptors)
+{
+	if (kind == SEGMENT_KIND_EPOLL)
+		return key >= 0;
+	return descriptors >= 2 && !thread->has_epoll_loop;
+}
+
+/* Tell once that this process has a loop. */
+static void
+announce(struct thread *thread)
+{
+	if (__atomic_exchange_n(&first_loop_epoch, thread->epoch, __ATOMIC_RELAXED) !=
+		thread->epoch)
+		calls.on_first_loop();
+}
+
+/* Make a loop of the candidate. */
+static struct loop *
+promote(struct thread *thread, struct candidate *candidate)
+{
+	struct loop *loop = loops_make(&thread->record, candidate->kind, candidate->key,
+		candidate->enter_ns, candidate->leave_ns, NULL);
+
+	if (!loop)
+		return NULL;
+	candidate->kind = 0;
+	announce(thread);
+	return loop;
+}
+
+/* Inside an iteration of `own` another epoll instance is waited for again: tell whether
+ * `own` still is a loop, and end it if not. */
+static int
+still_own(struct loop *own)
+{
+	if (loop_descriptor(own) < 0 || calls.is_epoll(loop_descriptor(own)))
+		return 1;
+	loops_end(own);
+	return 0;
+}
+
+/* The loop that this wait is for, which may begin with this very wait. Otherwise NULL, and
+ * the candidate, if it is one. */
+static struct loop *
+find_loop(struct thread *thread, struct wait *wait, uint32_t kind, intptr_t key,
+	unsigned descriptors)
+{
+	struct candidate *candidate;
+	struct loop *loop = NULL, *own;
+	uint32_t needed;
+
+	if (thread->last_key == key && thread->last_kind == kind && deref(&thread->last))
+		return thread->last.loop;
+	own = deref(&thread->own);
+	if (kind == SEGMENT_KIND_EPOLL)
+		loop = loops_find(key);
+	else if (own && loop_is(own, kind, key))
+		loop = own;
+	else if (deref(&thread->inner) && loop_is(thread->inner.loop, kind, key))
+		loop = thread->inner.loop;
+	if (!loop) {
+		if (!eligible(thread, kind, key, descriptors))
+			return NULL;
+		candidate = find_candidate(thread, kind, key);
+		if (own && kind == SEGMENT_KIND_EPOLL &&
+			candidate->waits + 1 == WAITS_EPOLL && !still_own(own))
+			own = NULL;
+		needed = own                          ? WAITS_NESTED
+			 : kind == SEGMENT_KIND_EPOLL ? WAITS_EPOLL
+						      : WAITS_SITE;
+		if (candidate->waits + 1 < needed ||
+			!(loop = promote(thread, candidate))) {
+			wait->candidate = candidate;
+			return NULL;
+		}
+	}
+	if (kind == SEGMENT_KIND_EPOLL)
+		thread->has_epoll_loop = 1;
+	thread->last = refer(loop);
+	thread->last_key = key;
+	thread->last_kind = kind;
+	return loop;
+}
+
+/* An earlier wait of this thread was left by longjmp: it does not wait any more. */
+static void
+abandon(struct thread *thread, uint64_t now_ns)
+{
+	loop_unattend(thread->waiting, now_ns, 1);
+	thread->waiting = NULL;
+}
+
+/* The thread attends the loop, be it its own or one nested in that. */
+static void
+attend(struct thread *thread, struct wait *wait, struct loop *loop)
+{
+	struct loop *own = deref(&thread->own);
+
+	if (!own)
+		thread->own = refer(loop);
+	if (own && own != loop) {
+		wait->outer = own;
+		thread->inner = refer(loop);
+	} else if (deref(&thread->inner)) {
+		loop_rest(thread->inner.loop);
+	}
+	if (loop_attend(loop, &thread->record, wait->begin_ns)) {
+		wait->loop = loop;
+		thread->waiting = loop;
+		thread->waiting_frame = wait->frame;
+	}
+}
+
+void
+waits_enter(struct wait *wait, uint32_t kind, intptr_t key, unsigned descriptors,
+	int64_t timeout_ns, uintptr_t frame)
+{
+	struct thread *thread = take(frame);
+	struct loop *loop;
+
+	wait->frame = 0;
+	if (!thread)
+		return;
+	if (unlikely(thread->waiting && frame < thread->waiting_frame)) {
+		count_other(kind);
+		give(thread);
+		return;
+	}
+	wait->loop = NULL;
+	wait->outer = NULL;
+	wait->candidate = NULL;
+	wait->frame = frame;
+	wait->epoch = thread->epoch;
+	wait->timeout_ns = timeout_ns;
+	loop = find_loop(thread, wait, kind, key, descriptors);
+	if (loop || wait->candidate || thread->own.loop || thread->waiting)
+		wait->begin_ns = calls.clock_ns();
+	if (unlikely(thread->waiting))
+		abandon(thread, wait->begin_ns);
+	if (loop) {
+		attend(thread, wait, loop);
+	} else {
+		wait->outer = deref(&thread->own);
+		count_other(kind);
+	}
+	give(thread);
+}
+
+/* Keep what the wait says of the kernel and of the load. */
+static void
+add_result(struct loop *loop, const struct wait *wait, uint64_t now_ns, int result)
+{
+	struct segment_slot *slot = loop_slot(loop);
+	uint64_t due_ns;
+
+	if (result > 0)
+		__atomic_fetch_add(&slot->events, (uint64_t)result, __ATOMIC_RELAXED);
+	if (result || wait->timeout_ns <= 0)
+		return;
+	due_ns = wait->begin_ns + (uint64_t)wait->timeout_ns;
+	band_histogram_record(&slot->wakeup, now_ns > due_ns ? now_ns - due_ns : 0);
+}
+
+void
+waits_leave(struct wait *wait, int result, int error)
+{
+	struct thread *thread;
+	uint64_t now_ns;
+
+	if (!wait->frame || !(wait->loop || wait->outer || wait->candidate))
+		return;
+	thread = take(wait->frame);
+	if (!thread)
+		return;
+	/* In a child that was forked inside the wait, the wait was the parent's. */
+	if (unlikely(thread->epoch != wait->epoch)) {
+		give(thread);
+		return;
+	}
+	now_ns = calls.clock_ns();
+	if (wait->loop && thread->waiting == wait->loop) {
+		thread->waiting = NULL;
+		add_result(wait->loop, wait, now_ns, result);
+		loop_unattend(wait->loop, now_ns, result <= 0);
+	}
+	if (wait->candidate && (result >= 0 || error == EINTR)) {
+		wait->candidate->waits++;
+		wait->candidate->enter_ns = wait->begin_ns;
+		wait->candidate->leave_ns = now_ns;
+	}
+	if (wait->outer)
+		__atomic_fetch_add(&loop_slot(wait->outer)->nested_wait_ns,
+			now_ns - wait->begin_ns, __ATOMIC_RELAXED);
+	give(thread);
+}
+
+void
+waits_forget(int descriptor)
+{
+	struct thread *thread = take((uintptr_t)__builtin_frame_address(0));
+	struct loop *loop;
+
+	if (!thread)
+		return;
+	loop = loops_find(descriptor);
+	if (loop)
+		loops_end(loop);
+	for (size_t i = 0; i < CANDIDATES; i++)
+		if (thread->candidates[i].kind == SEGMENT_KIND_EPOLL &&
+			thread->candidates[i].key == descriptor)
+			thread->candidates[i].kind = 0;
+	give(thread);
+}
+
+struct loop *
+waits_register(const char *label)
+{
+	struct thread *thread = take((uintptr_t)__builtin_frame_address(0));
+	struct loop *loop;
+
+	if (!thread)
+		return NULL;
+	loop = loops_make(
+		&thread->record, SEGMENT_KIND_CUSTOM, 0, calls.clock_ns(), 0, label);
+	if (loop)
+		announce(thread);
+	give(thread);
+	return loop;
+}
+
+void
+waits_unregister(struct loop *loop)
+{
+	struct thread *thread = take((uintptr_t)__builtin_frame_address(0));
+
+	if (!thread)
+		return;
+	if (thread->waiting == loop)
+		thread->waiting = NULL;
+	if (loop_is_ours(loop))
+		loops_end(loop);
+	give(thread);
+}
+
+void
+waits_begin(struct loop *loop)
+{
+	struct thread *thread = take((uintptr_t)__builtin_frame_address(0));
+	struct wait wait = {0};
+
+	if (!thread)
+		return;
+	wait.begin_ns = calls.clock_ns();
+	wait.frame = UINTPTR_MAX; /* wait calls until the end are inside this one */
+	if (thread->waiting)
+		abandon(thread, wait.begin_ns);
+	if (loop_is_ours(loop))
+		attend(thread, &wait, loop);
+	give(thread);
+}
+
+void
+waits_end(struct loop *loop, int events)
+{
+	struct thread *thread = take((uintptr_t)__builtin_frame_address(0));
+	struct wait wait = {0};
+	uint64_t now_ns;
+
+	if (!thread)
+		return;
+	if (thread->waiting == loop) {
+		thread->waiting = NULL;
+		now_ns = calls.clock_ns();
+		add_result(loop, &wait, now_ns, events);
+		loop_unattend(loop, now_ns, events <= 0);
+	}
+	give(thread);
+}
