@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""What `make install` puts into a Debian with systemd: the units, the user, the drop-in.
+
+A container boots with looplagd, Debian's redis-server and a Node service, both with the
+drop-in, and nothing else changed.
+"""
+
+import os
+import shutil
+import stat
+
+import pytest
+
+from container import Container, call, why_not
+from harness import BUILD, HOSTS, SOURCE, Metrics, delay_quantile, wait_for
+
+NODE, REDIS = "lagging.service", "redis-server.service"
+METRICS = "http://127.0.0.1:9923/metrics"
+BLOCKED_SECONDS = 0.120
+NODE_UNIT = """
+[Unit]
+Description=A Node service that blocks its loop for 120 ms twice a second
+[Service]
+DynamicUser=yes
+Environment=PROTOCOL=http STALLS=120/500 PORT=8000
+ExecStart=/usr/bin/node /srv/node_server.js
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def prepare(root):
+    """Install as a package would, and enable what shall run."""
+    build = BUILD / "container"
+    build.mkdir(exist_ok=True)
+    triplet = call("gcc", "-print-multiarch").strip()
+    call(SOURCE / "configure", "--quiet", "--prefix=/usr", "--sysconfdir=/etc",
+         f"--libdir=/usr/lib/{triplet}", "--with-systemdsystemunitdir=/lib/systemd/system",
+         cwd=build)
+    call("make", "-C", build, f"-j{os.cpu_count()}", "install", f"DESTDIR={root}")
+    call("systemd-sysusers", f"--root={root}")
+    shutil.copy(HOSTS / "node_server.js", root / "srv")
+    units = root / "etc/systemd/system"
+    (units / NODE).write_text(NODE_UNIT)
+    for unit in (NODE, REDIS):
+        (units / f"{unit}.d").mkdir()
+        shutil.copy(root / "usr/share/looplag/target-dropin.conf",
+                    units / f"{unit}.d/50-looplag.conf")
+    call("systemctl", f"--root={root}", "enable", "looplagd.socket", "looplagd.service",
+         NODE)
+
+
+@pytest.fixture(scope="module")
+def machine():
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+    machine = Container("looplag", prepare)
+    try:
+        machine.boot()
+        yield machine
+    finally:
+        machine.stop()
+
+
+def metrics(machine):
+    return Metrics(machine.get(METRICS))
+
+
+def answers(machine):
+    """Both services do their work."""
+    assert machine.outside("redis-cli", "ping") == "PONG\n"
+    assert machine.get("http://127.0.0.1:8000/").startswith("ok")
+    return True
+
+
+def measured(machine, unit):
+    """The daemon has seen a loop of that unit."""
+    return metrics(machine).value("looplag_delay_seconds_count", groupname=unit,
+                                  loop="main") > 0
+
+
+def test_the_system_is_healthy(machine):
+    failed = machine.run("systemctl", "--failed", "--no-legend", "--plain")
+    assert (machine.state(), failed) == ("running", "")
+    for unit in ("looplagd.socket", "looplagd.service", NODE, REDIS):
+        assert machine.property(unit, "ActiveState") == "active", unit
+    wait_for(lambda: answers(machine), 30, "redis and node answer")
+    journal = machine.run("journalctl", "--boot", "--no-pager")
+    assert "cannot be preloaded" not in journal
+    warnings = machine.run("journalctl", "--boot", "--unit=looplagd", "--priority=warning",
+                           "--quiet", "--no-pager")
+    assert warnings == ""
+
+
+def test_looplagd_runs_as_a_user_without_rights(machine):
+    pid = machine.property("looplagd.service", "MainPID")
+    status = dict(line.split(":\t", 1) for line in
+                  machine.run("cat", f"/proc/{pid}/status").splitlines() if ":\t" in line)
+    uid = machine.run("id", "-u", "_looplag")
+    assert set(status["Uid"].split()) == {uid} != {"0"}
+    assert {int(status[kind], 16) for kind in ("CapEff", "CapBnd")} == {0}
+
+
+def test_any_user_may_register_and_none_but_the_daemon_may_write(machine):
+    facts = dict(line.split(" ", 1) for line in machine.run(
+        "stat", "--format=%n %U %f", "/run/looplag", "/run/looplag/probe.sock",
+        "/run/looplag/doorbell").splitlines())
+    for name, expected in (("/run/looplag", stat.S_IFDIR | 0o755),
+                           ("/run/looplag/probe.sock", stat.S_IFSOCK | 0o666),
+                           ("/run/looplag/doorbell", stat.S_IFREG | 0o644)):
+        owner, mode = facts[name].split()
+        assert (owner, oct(int(mode, 16))) == ("_looplag", oct(expected)), name
+
+
+def test_services_are_measured_under_the_names_of_their_units(machine):
+    def told():
+        answers(machine)
+        page = metrics(machine)
+        node = {q: delay_quantile(page, NODE, "main", q) for q in (0.99, 1.0)}
+        redis = delay_quantile(page, REDIS, "main", 0.99)
+        # The longest cannot be shorter than the block, but for the histogram's error.
+        return (BLOCKED_SECONDS * 0.985 <= node[1.0] and redis < node[0.99] / 2
+                and BLOCKED_SECONDS / 2 < node[0.99] <= node[1.0])
+
+    wait_for(told, 60, "the p99 of both is as it must be", every=0.2)
+    page = metrics(machine)
+    for group in (NODE, REDIS, "looplagd"):
+        assert page.value("looplag_group_processes", groupname=group) == 1
+
+
+def test_a_service_that_starts_while_the_daemon_is_stopped_starts_it(machine):
+    machine.run("systemctl", "stop", "looplagd.service")
+    assert machine.property("looplagd.service", "ActiveState") == "inactive"
+    answers(machine)
+    machine.run("systemctl", "restart", REDIS)
+    wait_for(lambda: machine.property("looplagd.service", "ActiveState") == "active", 30,
+             "the registration has started looplagd")
+    wait_for(lambda: answers(machine) and measured(machine, REDIS), 30, "redis is measured")
+
+
+def test_a_running_service_registers_with_the_next_daemon(machine):
+    wait_for(lambda: measured(machine, NODE), 30, "node is measured")
+    node = machine.property(NODE, "MainPID")
+    before = machine.property("looplagd.service", "MainPID")
+    machine.run("systemctl", "restart", "looplagd.service")
+    assert machine.property("looplagd.service", "MainPID") != before
+    wait_for(lambda: measured(machine, NODE), 30, "node is measured again")
+    assert machine.property(NODE, "MainPID") == node
+
+
+def test_a_scrape_starts_the_daemon_where_systemd_holds_the_port(machine):
+    machine.run("systemctl", "stop", "looplagd.service")
+    machine.run("systemctl", "start", "looplagd-http.socket")
+    assert machine.property("looplagd.service", "ActiveState") == "inactive"
+    assert metrics(machine).value("looplag_build_info") == 1
+    assert machine.property("looplagd.service", "ActiveState") == "active"
