@@ -25,17 +25,11 @@ struct candidate {
 	uint64_t enter_ns, leave_ns;
 };
 
-/* A loop that may have been replaced by another one since. */
-struct loop_ref {
-	struct loop *loop;
-	uint32_t life;
-};
-
 struct thread {
 	uint32_t epoch;
 	uint32_t has_epoll_loop;
-	uintptr_t busy;       /* frame of the wrapper for which we are at work; 0: none */
-	struct loop *waiting; /* in which the thread is counted as a waiter */
+	uintptr_t busy; /* frame of the wrapper for which we are at work; 0: none */
+	struct loop_ref waiting; /* in which the thread is counted as a waiter */
 	uintptr_t waiting_frame;
 	struct loop_ref own;   /* the outermost loop */
 	struct loop_ref inner; /* the last one nested in it */
@@ -213,8 +207,9 @@ find_loop(struct thread *thread, struct wait *wait, uint32_t kind, intptr_t key,
 static void
 abandon(struct thread *thread, uint64_t now_ns)
 {
-	loop_unattend(thread->waiting, now_ns, 1);
-	thread->waiting = NULL;
+	if (deref(&thread->waiting))
+		loop_unattend(thread->waiting.loop, now_ns, 1);
+	thread->waiting.loop = NULL;
 }
 
 /* The thread attends the loop, be it its own or one nested in that. */
@@ -226,14 +221,14 @@ attend(struct thread *thread, struct wait *wait, struct loop *loop)
 	if (!own)
 		thread->own = refer(loop);
 	if (own && own != loop) {
-		wait->outer = own;
+		wait->outer = thread->own;
 		thread->inner = refer(loop);
 	} else if (deref(&thread->inner)) {
 		loop_rest(thread->inner.loop);
 	}
 	if (loop_attend(loop, &thread->record, wait->begin_ns)) {
-		wait->loop = loop;
-		thread->waiting = loop;
+		wait->loop = refer(loop);
+		thread->waiting = wait->loop;
 		thread->waiting_frame = wait->frame;
 	}
 }
@@ -248,26 +243,27 @@ waits_enter(struct wait *wait, uint32_t kind, intptr_t key, unsigned descriptors
 	wait->frame = 0;
 	if (!thread)
 		return;
-	if (unlikely(thread->waiting && frame < thread->waiting_frame)) {
+	if (unlikely(thread->waiting.loop && frame < thread->waiting_frame)) {
 		count_other(kind);
 		give(thread);
 		return;
 	}
-	wait->loop = NULL;
-	wait->outer = NULL;
+	wait->loop.loop = NULL;
+	wait->outer.loop = NULL;
 	wait->candidate = NULL;
 	wait->frame = frame;
 	wait->epoch = thread->epoch;
 	wait->timeout_ns = timeout_ns;
 	loop = find_loop(thread, wait, kind, key, descriptors);
-	if (loop || wait->candidate || thread->own.loop || thread->waiting)
+	if (loop || wait->candidate || thread->own.loop || thread->waiting.loop)
 		wait->begin_ns = calls.clock_ns();
-	if (unlikely(thread->waiting))
+	if (unlikely(thread->waiting.loop))
 		abandon(thread, wait->begin_ns);
 	if (loop) {
 		attend(thread, wait, loop);
 	} else {
-		wait->outer = deref(&thread->own);
+		if (deref(&thread->own))
+			wait->outer = thread->own;
 		count_other(kind);
 	}
 	give(thread);
@@ -294,7 +290,7 @@ waits_leave(struct wait *wait, int result, int error)
 	struct thread *thread;
 	uint64_t now_ns;
 
-	if (!wait->frame || !(wait->loop || wait->outer || wait->candidate))
+	if (!wait->frame || !(wait->loop.loop || wait->outer.loop || wait->candidate))
 		return;
 	thread = take(wait->frame);
 	if (!thread)
@@ -305,18 +301,20 @@ waits_leave(struct wait *wait, int result, int error)
 		return;
 	}
 	now_ns = calls.clock_ns();
-	if (wait->loop && thread->waiting == wait->loop) {
-		thread->waiting = NULL;
-		add_result(wait->loop, wait, now_ns, result);
-		loop_unattend(wait->loop, now_ns, result <= 0);
+	if (wait->loop.loop && thread->waiting.loop == wait->loop.loop) {
+		thread->waiting.loop = NULL;
+		if (deref(&wait->loop)) {
+			add_result(wait->loop.loop, wait, now_ns, result);
+			loop_unattend(wait->loop.loop, now_ns, result <= 0);
+		}
 	}
 	if (wait->candidate && (result >= 0 || error == EINTR)) {
 		wait->candidate->waits++;
 		wait->candidate->enter_ns = wait->begin_ns;
 		wait->candidate->leave_ns = now_ns;
 	}
-	if (wait->outer)
-		__atomic_fetch_add(&loop_slot(wait->outer)->nested_wait_ns,
+	if (deref(&wait->outer))
+		__atomic_fetch_add(&loop_slot(wait->outer.loop)->nested_wait_ns,
 			now_ns - wait->begin_ns, __ATOMIC_RELAXED);
 	give(thread);
 }
@@ -362,8 +360,8 @@ waits_unregister(struct loop *loop)
 
 	if (!thread)
 		return;
-	if (thread->waiting == loop)
-		thread->waiting = NULL;
+	if (thread->waiting.loop == loop)
+		thread->waiting.loop = NULL;
 	if (loop_is_ours(loop))
 		loops_end(loop);
 	give(thread);
@@ -379,7 +377,7 @@ waits_begin(struct loop *loop)
 		return;
 	wait.begin_ns = calls.clock_ns();
 	wait.frame = UINTPTR_MAX; /* wait calls until the end are inside this one */
-	if (thread->waiting)
+	if (thread->waiting.loop)
 		abandon(thread, wait.begin_ns);
 	if (loop_is_ours(loop))
 		attend(thread, &wait, loop);
@@ -395,8 +393,8 @@ waits_end(struct loop *loop, int events)
 
 	if (!thread)
 		return;
-	if (thread->waiting == loop) {
-		thread->waiting = NULL;
+	if (thread->waiting.loop == loop) {
+		thread->waiting.loop = NULL;
 		now_ns = calls.clock_ns();
 		add_result(loop, &wait, now_ns, events);
 		loop_unattend(loop, now_ns, events <= 0);

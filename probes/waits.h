@@ -35,10 +35,16 @@ struct waits_calls {
 void
 waits_start(const struct waits_calls *calls);
 
+/* A loop, which may be over and its place taken by another one when it is looked at. */
+struct loop_ref {
+	struct loop *loop;
+	uint32_t life;
+};
+
 /* A wait call under way, on the wrapper's stack. */
 struct wait {
-	struct loop *loop;  /* in which the thread is counted as a waiter, or NULL */
-	struct loop *outer; /* whose iteration the wait blocks, or NULL */
+	struct loop_ref loop;  /* in which the thread is counted as a waiter, or NULL */
+	struct loop_ref outer; /* whose iteration the wait blocks, or NULL */
 	struct candidate *candidate;
 	uint64_t begin_ns;
 	int64_t timeout_ns;
