@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The HTTP server: evhttp behind a table of routes. It answers GET and HEAD, everything
+ * else with 405, and unknown paths with 404.
+ */
+#ifndef LOOPLAG_DAEMON_HTTP_H
+#define LOOPLAG_DAEMON_HTTP_H
+
+#include <stddef.h>
+
+struct event_loop;
+struct http;
+
+struct http_reply {
+	int status;
+	const char *content_type; /* constant */
+	char *body; /* from malloc, freed by the server; NULL: out of memory */
+	size_t length;
+};
+
+typedef struct http_reply (*http_fn)(void *arg);
+
+struct http_route {
+	const char *path;
+	http_fn fn;
+};
+
+/* A server of these routes, borrowed, whose functions are called with `arg`. Returns 0 or
+ * -errno. */
+__attribute__((warn_unused_result)) int
+http_open(struct event_loop *loop, const struct http_route *routes, size_t count,
+	void *arg, struct http **ret_http);
+void
+http_close(struct http *http);
+
+/* Serve a listening TCP socket; it belongs to the server then. Returns 0 or -errno. */
+__attribute__((warn_unused_result)) int
+http_accept(struct http *http, int fd);
+
+#endif

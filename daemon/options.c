@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line of looplagd: getopt_long fed by one table. */
+
+#include "config.h"
+
+#include "daemon/options.h"
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/sockets.h"
+
+/* Each returns NULL, or what is wrong with the value and what would be right. */
+typedef const char *(*set_fn)(struct options *options, const char *value);
+
+static const char *
+set_listen_address(struct options *options, const char *value)
+{
+	if (!sockets_address_valid(value))
+		return "is no address; write HOST:PORT, :PORT or [IPV6]:PORT";
+	if (options->listen_count == OPTIONS_ADDRESSES)
+		return "is one address too many; eight is the most";
+	options->listen_addresses[options->listen_count++] = value;
+	return NULL;
+}
+
+static const char *
+set_telemetry_path(struct options *options, const char *value)
+{
+	if (value[0] != '/' ||
+		value[strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789/_.~-")])
+		return "is no path; write / and letters, digits or _ . ~ -";
+	if (!strcmp(value, "/") || !strncmp(value, "/-/", 3) ||
+		!strncmp(value, "/api/", 5))
+		return "is taken; choose a path other than / and not below /-/ or /api/";
+	options->telemetry_path = value;
+	return NULL;
+}
+
+static const char *
+set_probe_socket(struct options *options, const char *value)
+{
+	if (value[0] != '/')
+		return "is no absolute path";
+	if (strlen(value) >= SOCKETS_PATH_BYTES)
+		return "is too long for a socket; the most is 107 bytes";
+	options->probe_socket = value;
+	return NULL;
+}
+
+static const char *
+set_log_level(struct options *options, const char *value)
+{
+	static const char *const names[] = {"debug", "info", "warn", "error"};
+
+	for (enum log_level level = LOG_LEVEL_DEBUG; level <= LOG_LEVEL_ERROR; level++) {
+		if (!strcmp(value, names[level])) {
+			options->log_level = level;
+			return NULL;
+		}
+	}
+	return "is no level; write debug, info, warn or error";
+}
+
+static const char *
+set_log_format(struct options *options, const char *value)
+{
+	if (!strcmp(value, "logfmt"))
+		options->log_format = LOG_FORMAT_LOGFMT;
+	else if (!strcmp(value, "json"))
+		options->log_format = LOG_FORMAT_JSON;
+	else
+		return "is no format; write logfmt or json";
+	return NULL;
+}
+
+/* Alphabetical. */
+static const struct spec {
+	const char *name;
+	const char *argument; /* NULL: takes none */
+	const char *initial;
+	set_fn set;
+	const char *help;
+} specs[] = {
+	{"help", NULL, NULL, NULL, "Print this and exit."},
+	{"log.format", "FORMAT", "logfmt", set_log_format,
+		"Shape of the messages on stderr: logfmt or json."},
+	{"log.level", "LEVEL", "info", set_log_level,
+		"Least severe messages to print: debug, info, warn or error."},
+	{"probe.socket", "PATH", RUNSTATEDIR "/looplag/probe.sock", set_probe_socket,
+		"Socket on which processes with the probe register."},
+	{"version", NULL, NULL, NULL, "Print the version and exit."},
+	{"web.listen-address", "ADDRESS", "127.0.0.1:9923", set_listen_address,
+		"Where to serve HTTP: HOST:PORT, :PORT or [IPV6]:PORT. Repeatable."},
+	{"web.telemetry-path", "PATH", "/metrics", set_telemetry_path,
+		"Where Prometheus finds the metrics."},
+};
+
+#define SPECS (sizeof(specs) / sizeof(specs[0]))
+
+static void
+print_help(FILE *out)
+{
+	fputs("looplagd tells Prometheus how late event loops are.\n"
+	      "\n"
+	      "Example: serve metrics on all interfaces, and log less:\n"
+	      "\n"
+	      "  looplagd --web.listen-address=:9923 --log.level=warn\n"
+	      "  LD_PRELOAD=" LIBDIR "/liblooplag.so node server.js\n"
+	      "\n"
+	      "Options:\n",
+		out);
+	for (size_t i = 0; i < SPECS; i++) {
+		const struct spec *spec = &specs[i];
+
+		fprintf(out, "  --%s%s%s\n      %s", spec->name,
+			spec->argument ? "=" : "", spec->argument ? spec->argument : "",
+			spec->help);
+		if (spec->initial)
+			fprintf(out, " Default: %s", spec->initial);
+		fputc('\n', out);
+	}
+}
+
+/* How many letters must be put in, left out or changed; at most the longer length. */
+static size_t
+edit_distance(const char *a, const char *b)
+{
+	size_t row[64], width = strlen(b), above, left;
+
+	if (strlen(a) >= sizeof(row) / sizeof(row[0]) ||
+		width >= sizeof(row) / sizeof(row[0]))
+		return SIZE_MAX;
+	for (size_t j = 0; j <= width; j++)
+		row[j] = j;
+	for (size_t i = 1; a[i - 1]; i++) {
+		left = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= width; j++) {
+			size_t best = left + (a[i - 1] != b[j - 1]);
+
+			above = row[j];
+			if (above + 1 < best)
+				best = above + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			left = above;
+			row[j] = best;
+		}
+	}
+	return row[width];
+}
+
+/* The option that was probably meant, or NULL. */
+static const char *
+similar_option(const char *name)
+{
+	const char *similar = NULL;
+	size_t least = 4;
+
+	for (size_t i = 0; i < SPECS; i++) {
+		size_t distance = edit_distance(name, specs[i].name);
+
+		/* web.path, listen-address, socket: part of a name. */
+		if (strlen(name) > 3 && strstr(specs[i].name, name))
+			distance = 1;
+		if (distance < least && distance < strlen(name)) {
+			least = distance;
+			similar = specs[i].name;
+		}
+	}
+	return similar;
+}
+
+/* Say what is wrong with an option that getopt did not take. */
+static void
+print_mistake(FILE *err, const char *word)
+{
+	size_t dashes = strspn(word, "-"), length = strcspn(word, "=");
+	const char *similar;
+	char *name = strndup(word + dashes, length - dashes);
+
+	if (!name)
+		return;
+	for (size_t i = 0; i < SPECS; i++) {
+		if (dashes != 2 || strcmp(specs[i].name, name))
+			continue;
+		fprintf(err, "looplagd: --%s %s\n", name,
+			specs[i].argument ? "needs a value; see --help"
+					  : "takes no value");
+		goto out;
+	}
+	similar = similar_option(name);
+	fprintf(err, "looplagd: unknown option %.*s; ", (int)length, word);
+	if (similar)
+		fprintf(err, "did you mean --%s?\n", similar);
+	else
+		fputs("see --help\n", err);
+out:
+	free(name);
+}
+
+/* Give the options that were not on the command line their defaults. */
+static void
+set_defaults(struct options *options, const bool given[SPECS])
+{
+	for (size_t i = 0; i < SPECS; i++)
+		if (specs[i].initial && !given[i])
+			specs[i].set(options, specs[i].initial);
+}
+
+enum options_verdict
+options_parse(int argc, char *argv[], FILE *out, FILE *err, struct options *ret_options)
+{
+	struct option long_options[SPECS + 1] = {0};
+	struct options options = {0};
+	bool given[SPECS] = {0};
+	const char *wrong;
+
+	for (size_t i = 0; i < SPECS; i++)
+		long_options[i] = (struct option){.name = specs[i].name,
+			.has_arg = specs[i].argument ? required_argument : no_argument,
+			.val = 256 + (int)i};
+	for (optind = 0;;) {
+		const char *word = argv[optind ? optind : 1];
+		int found = getopt_long(argc, argv, "+:h", long_options, NULL);
+		const struct spec *spec;
+
+		if (found < 0)
+			break;
+		if (found == '?' || found == ':') {
+			print_mistake(err, word);
+			return OPTIONS_USAGE;
+		}
+		if (found == 'h' || !strcmp(specs[found - 256].name, "help")) {
+			print_help(out);
+			return OPTIONS_DONE;
+		}
+		spec = &specs[found - 256];
+		if (!strcmp(spec->name, "version")) {
+			fprintf(out, "looplagd %s\n", PACKAGE_VERSION);
+			return OPTIONS_DONE;
+		}
+		wrong = spec->set(&options, optarg);
+		if (wrong) {
+			fprintf(err, "looplagd: --%s: '%s' %s\n", spec->name, optarg,
+				wrong);
+			return OPTIONS_USAGE;
+		}
+		given[spec - specs] = true;
+	}
+	if (optind < argc) {
+		fprintf(err, "looplagd: unexpected argument '%s'; see --help\n",
+			argv[optind]);
+		return OPTIONS_USAGE;
+	}
+	set_defaults(&options, given);
+	*ret_options = options;
+	return OPTIONS_RUN;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The command line of looplagd. One table says all: the parser, --help and the check that
+ * the manual page knows every option are made from it.
+ */
+#ifndef LOOPLAG_DAEMON_OPTIONS_H
+#define LOOPLAG_DAEMON_OPTIONS_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include "daemon/log.h"
+
+#define OPTIONS_ADDRESSES 8
+
+/* Strings are borrowed from argv, or constant. */
+struct options {
+	const char *listen_addresses[OPTIONS_ADDRESSES];
+	size_t listen_count;
+	const char *telemetry_path;
+	const char *probe_socket;
+	enum log_level log_level;
+	enum log_format log_format;
+};
+
+enum options_verdict {
+	OPTIONS_RUN,
+	OPTIONS_DONE,  /* help or version was printed */
+	OPTIONS_USAGE, /* the mistake was told on `err` */
+};
+
+enum options_verdict
+options_parse(int argc, char *argv[], FILE *out, FILE *err, struct options *ret_options);
+
+#endif
