@@ -128,24 +128,58 @@ band_histogram_record(struct band_histogram *h, uint64_t ns)
 	__atomic_fetch_add(&h->sum_ns, ns, __ATOMIC_RELAXED);
 }
 
+/* The i-th boundary, 2^(i/32) s, in seconds; i from -640 to 256. */
+static double
+boundary(int i)
+{
+	unsigned from_lowest = (unsigned)(i + 32 * HISTOGRAM_PER_OCTAVE);
+	union {
+		uint64_t bits;
+		double power;
+	} two = {
+		.bits = (uint64_t)(from_lowest / HISTOGRAM_PER_OCTAVE + 1023 - 32) << 52};
+
+	return fractions[from_lowest % HISTOGRAM_PER_OCTAVE] * two.power;
+}
+
 double
 histogram_upper_seconds(unsigned bucket)
 {
-	int i = (int)bucket + HISTOGRAM_MIN_EXPONENT * HISTOGRAM_PER_OCTAVE;
-	int exponent;
-
 	if (bucket > HISTOGRAM_REGULAR)
 		return __builtin_inf();
-	exponent = (i + 1024) / HISTOGRAM_PER_OCTAVE - 32;
-	return fractions[(unsigned)(i + 1024) % HISTOGRAM_PER_OCTAVE] *
-	       (exponent >= 0 ? (double)(1ull << exponent)
-			      : 1.0 / (double)(1ull << -exponent));
+	return boundary((int)bucket + HISTOGRAM_MIN_EXPONENT * HISTOGRAM_PER_OCTAVE);
 }
 
 double
 band_upper_seconds(unsigned band)
 {
 	return histogram_upper_seconds(band * HISTOGRAM_PER_BAND);
+}
+
+uint64_t
+histogram_upper_ns(unsigned bucket)
+{
+	unsigned k =
+		bucket + HISTOGRAM_MIN_EXPONENT * HISTOGRAM_PER_OCTAVE + SCHEMA_OFFSET;
+
+	if (bucket > HISTOGRAM_REGULAR)
+		return UINT64_MAX;
+	return mantissas[k % 32] >> (63 - k / 32);
+}
+
+uint64_t
+histogram_ns(double limit)
+{
+	double ns = limit * 1e9;
+	uint64_t whole;
+
+	if (!(ns > 0))
+		return 0;
+	if (ns >= 18446744073709551615.0)
+		return UINT64_MAX;
+	whole = (uint64_t)ns;
+	/* 0.29 * 1e9 is a little less than 290000000. */
+	return (double)(whole + 1) - ns <= ns * 1e-15 ? whole + 1 : whole;
 }
 
 void
@@ -200,6 +234,16 @@ band_histogram_subtract(const struct band_histogram *now,
 	ret_delta->sum_ns = subtract_clamped(now->sum_ns, before->sum_ns);
 }
 
+unsigned
+histogram_top(const struct histogram *h)
+{
+	unsigned bucket = HISTOGRAM_BUCKETS - 1;
+
+	while (bucket && !h->counts[bucket])
+		bucket--;
+	return bucket;
+}
+
 uint64_t
 histogram_total(const struct histogram *h)
 {
@@ -230,11 +274,16 @@ histogram_sum_seconds(const struct histogram *h)
 	return sum;
 }
 
+unsigned __int128
+histogram_squares(const struct histogram *h)
+{
+	return (unsigned __int128)h->square_high << 64 | h->square_low;
+}
+
 double
 histogram_half_squares(const struct histogram *h)
 {
-	return ((double)h->square_high * 18446744073709551616.0 + (double)h->square_low) /
-	       2e18;
+	return (double)histogram_squares(h) / 2e18;
 }
 
 uint64_t
@@ -276,148 +325,253 @@ band_buckets(unsigned band, unsigned *ret_first, unsigned *ret_last)
 }
 
 /* How many durations a band holds. */
-static double
+static uint64_t
 band_count(const struct histogram *h, unsigned band)
 {
 	unsigned first, last;
-	double count = 0;
+	uint64_t count = 0;
 
 	band_buckets(band, &first, &last);
 	for (unsigned i = first; i <= last; i++)
-		count += (double)h->counts[i];
+		count = add_saturated(count, h->counts[i]);
 	return count;
+}
+
+/* Excess over limit_ns of the durations in the band that holds it, as if each were the
+ * shortest of its bucket. */
+static unsigned __int128
+partial_excess(const struct histogram *h, unsigned band, uint64_t limit_ns)
+{
+	unsigned __int128 excess = 0;
+	unsigned first, last;
+
+	band_buckets(band, &first, &last);
+	for (unsigned i = first; i <= last; i++) {
+		uint64_t shortest = i ? histogram_upper_ns(i - 1) + 1 : 0;
+
+		if (shortest > limit_ns)
+			excess += (unsigned __int128)h->counts[i] * (shortest - limit_ns);
+	}
+	return excess;
+}
+
+void
+histogram_excesses_ns(const struct histogram *h, const uint64_t *limits_ns, size_t count,
+	uint64_t *ret_ns)
+{
+	/* Of the durations in this band and above it. */
+	uint64_t counts[HISTOGRAM_BANDS + 1];
+	unsigned __int128 sums_ns[HISTOGRAM_BANDS + 1];
+
+	counts[HISTOGRAM_BANDS] = 0;
+	sums_ns[HISTOGRAM_BANDS] = 0;
+	for (unsigned band = HISTOGRAM_BANDS; band-- > 0;) {
+		counts[band] = add_saturated(counts[band + 1], band_count(h, band));
+		sums_ns[band] = sums_ns[band + 1] + h->sums_ns[band];
+	}
+	for (size_t i = 0; i < count; i++) {
+		unsigned band = histogram_band(histogram_index(limits_ns[i]));
+		unsigned __int128 excess = partial_excess(h, band, limits_ns[i]);
+		unsigned __int128 below =
+			(unsigned __int128)counts[band + 1] * limits_ns[i];
+
+		if (sums_ns[band + 1] > below)
+			excess += sums_ns[band + 1] - below;
+		ret_ns[i] = excess > UINT64_MAX ? UINT64_MAX : (uint64_t)excess;
+	}
 }
 
 double
 histogram_excess_seconds(const struct histogram *h, double limit)
 {
-	double excess = 0;
+	uint64_t limit_ns = histogram_ns(limit), excess_ns;
 
-	for (unsigned band = HISTOGRAM_BANDS; band-- > 0;) {
-		unsigned first, last;
-
-		band_buckets(band, &first, &last);
-		if (lower_seconds(first) >= limit) {
-			double whole =
-				seconds(h->sums_ns[band]) - band_count(h, band) * limit;
-
-			excess += whole > 0 ? whole : 0;
-			continue;
-		}
-		for (unsigned i = first; i <= last; i++)
-			if (lower_seconds(i) > limit)
-				excess +=
-					(double)h->counts[i] * (lower_seconds(i) - limit);
-		break;
-	}
-	return excess;
+	histogram_excesses_ns(h, &limit_ns, 1, &excess_ns);
+	return seconds(excess_ns);
 }
 
-/* The mean of each bucket's durations: its middle, scaled so that a band's durations add
- * up to its exact sum, and kept inside the bucket. */
+/*
+ * What is known of the durations above some edge, on the way down through the buckets:
+ * their number, and bounds of their sum. At the edges of bands the sum is exact, so that
+ * the bounds meet; within a band they are what the edges of its buckets allow.
+ */
+struct above {
+	double count;
+	double least;
+	double most;
+};
+
+/* Fill ret_above[i] with what lies in buckets first + i to last of a band, and above it. */
 static void
-bucket_means(const struct histogram *h, unsigned band, double *ret_means)
+fill_band(const struct histogram *h, unsigned band, const struct above *above,
+	struct above ret_above[HISTOGRAM_PER_BAND])
 {
+	double sum = seconds(h->sums_ns[band]);
+	double least = 0, most = 0, count = 0;
 	unsigned first, last;
-	double by_middle = 0, scale;
 
 	band_buckets(band, &first, &last);
+	/* From below: what the others leave. */
 	for (unsigned i = first; i <= last; i++) {
-		double upper = histogram_upper_seconds(i);
-
-		ret_means[i - first] = i > HISTOGRAM_REGULAR
-					       ? lower_seconds(i)
-					       : (lower_seconds(i) + upper) / 2;
-		by_middle += (double)h->counts[i] * ret_means[i - first];
+		ret_above[i - first].least = sum - most;
+		ret_above[i - first].most = sum - least;
+		least += (double)h->counts[i] * lower_seconds(i);
+		most += (double)h->counts[i] * histogram_upper_seconds(i);
 	}
-	scale = by_middle > 0 ? seconds(h->sums_ns[band]) / by_middle : 1;
-	for (unsigned i = first; i <= last; i++) {
-		double mean = ret_means[i - first] * scale;
+	least = most = 0;
+	for (unsigned i = last + 1; i-- > first;) {
+		struct above *here = &ret_above[i - first];
 
-		if (mean < lower_seconds(i))
-			mean = lower_seconds(i);
-		if (mean > histogram_upper_seconds(i))
-			mean = histogram_upper_seconds(i);
-		ret_means[i - first] = mean;
+		count += (double)h->counts[i];
+		least += (double)h->counts[i] * lower_seconds(i);
+		if (i <= HISTOGRAM_REGULAR)
+			most += (double)h->counts[i] * histogram_upper_seconds(i);
+		else
+			most = sum;
+		here->count = above->count + count;
+		here->least = above->least + (least > here->least ? least : here->least);
+		here->most = above->most + (most < here->most ? most : here->most);
 	}
+	ret_above[0].least = above->least + sum;
+	ret_above[0].most = above->most + sum;
+}
+
+/* Where bucket i is reached, the least delay at which the excess can be `target`: the
+ * excess is convex, it runs above the tangents at the bucket's edges. 0: not reached. */
+static double
+least_delay(
+	unsigned i, const struct above *upper, const struct above *lower, double target)
+{
+	double low = lower_seconds(i), high = histogram_upper_seconds(i);
+	double by_lower = (lower->least - target) / lower->count, by_upper;
+
+	/* Where there are no durations the excess is a straight line. */
+	if (upper->count > 0) {
+		by_upper = (upper->least - target) / upper->count;
+		if (by_upper > high || by_upper > by_lower)
+			return by_upper > low ? by_upper : 0;
+	}
+	return by_lower > low ? by_lower : 0;
+}
+
+/* The same for the greatest delay: the excess runs below the chord. */
+static double
+greatest_delay(
+	unsigned i, const struct above *upper, const struct above *lower, double target)
+{
+	double low = lower_seconds(i), high = histogram_upper_seconds(i);
+	double at_low = lower->most - lower->count * low, at_high;
+
+	if (i > HISTOGRAM_REGULAR)
+		return at_low > target ? (lower->most - target) / lower->count : 0;
+	at_high = upper->most - upper->count * high;
+	if (at_high > target)
+		return (upper->most - target) / upper->count;
+	if (at_low > target)
+		return high - (high - low) * (target - at_high) / (at_low - at_high);
+	return 0;
+}
+
+/* A quantile on its way: the excess it belongs to, and the bounds found so far (0: none). */
+struct wanted {
+	double target;
+	double least;
+	double greatest;
+};
+
+static void
+pass_bucket(unsigned i, const struct above *upper, const struct above *lower,
+	struct wanted *wanted)
+{
+	if (!(wanted->least > 0))
+		wanted->least = least_delay(i, upper, lower, wanted->target);
+	if (!(wanted->greatest > 0))
+		wanted->greatest = greatest_delay(i, upper, lower, wanted->target);
+}
+
+static double
+settle(const struct wanted *wanted, const struct above *all)
+{
+	double least = wanted->least, greatest = wanted->greatest;
+
+	/* Below the shortest duration the excess is a straight line. */
+	if (!(least > 0))
+		least = all->least > wanted->target
+				? (all->least - wanted->target) / all->count
+				: 0;
+	if (!(greatest > 0))
+		greatest = all->most > wanted->target
+				   ? (all->most - wanted->target) / all->count
+				   : 0;
+	return (least + greatest) / 2;
 }
 
 double
 histogram_delay_quantile(const struct histogram *h, double life, double q)
 {
+	struct wanted wanted = {0};
+	struct above upper = {0}, lower[HISTOGRAM_PER_BAND];
 	double sum = histogram_sum_seconds(h);
-	double longer = 0, longer_sum = 0; /* of the durations in the buckets passed */
-	double target;
 
-	target = (1 - q) * (life > sum ? life : sum);
+	if (!(life > sum))
+		life = sum;
+	wanted.target = q < 1 ? (1 - q) * life : 0;
 	for (unsigned band = HISTOGRAM_BANDS; band-- > 0;) {
-		double means[HISTOGRAM_PER_BAND + 1];
 		unsigned first, last;
 
 		if (!band_count(h, band))
 			continue;
 		band_buckets(band, &first, &last);
-		bucket_means(h, band, means);
+		fill_band(h, band, &upper, lower);
 		for (unsigned i = last + 1; i-- > first;) {
-			double count = (double)h->counts[i];
-
-			if (!count)
+			if (!h->counts[i])
 				continue;
-			/* Above the mean only the longer ones have excess. */
-			if (longer_sum - longer * means[i - first] > target)
-				return (longer_sum - target) / longer;
-			longer += count;
-			longer_sum += count * means[i - first];
-			if (q >= 1)
-				return means[i - first];
+			pass_bucket(i, &upper, &lower[i - first], &wanted);
+			upper = lower[i - first];
 		}
+		upper = lower[0];
+		if (wanted.least > 0 && wanted.greatest > 0)
+			break;
 	}
-	if (longer_sum <= target)
-		return 0;
-	return (longer_sum - target) / longer;
+	return settle(&wanted, &upper);
+}
+
+/* The middle of a bucket; of the last one, which has none, the mean. */
+static double
+middle(const struct histogram *h, unsigned bucket)
+{
+	if (bucket > HISTOGRAM_REGULAR)
+		return seconds(h->sums_ns[histogram_band(bucket)]) /
+		       (double)h->counts[bucket];
+	return (lower_seconds(bucket) + histogram_upper_seconds(bucket)) / 2;
 }
 
 double
 histogram_quantile(const struct histogram *h, double q)
 {
-	double rank = q * (double)histogram_total(h), seen = 0, answer = 0;
+	double rank = q * (double)histogram_total(h), seen = 0;
 
-	for (unsigned band = 0; band < HISTOGRAM_BANDS; band++) {
-		double means[HISTOGRAM_PER_BAND + 1];
-		unsigned first, last;
-
-		if (!band_count(h, band))
-			continue;
-		band_buckets(band, &first, &last);
-		bucket_means(h, band, means);
-		for (unsigned i = first; i <= last; i++) {
-			if (!h->counts[i])
-				continue;
-			answer = means[i - first];
-			seen += (double)h->counts[i];
-			if (seen >= rank)
-				return answer;
-		}
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+		seen += (double)h->counts[i];
+		if (h->counts[i] && seen >= rank)
+			return middle(h, i);
 	}
-	return answer;
+	return 0;
 }
 
 double
 band_histogram_quantile(const struct band_histogram *h, double q)
 {
-	double rank = q * (double)band_histogram_total(h), seen = 0, answer = 0;
+	double rank = q * (double)band_histogram_total(h), seen = 0;
 
 	for (unsigned i = 0; i < HISTOGRAM_BANDS; i++) {
-		if (!h->counts[i])
-			continue;
-		answer = i ? i < HISTOGRAM_BANDS - 1 ? (band_upper_seconds(i - 1) +
-							       band_upper_seconds(i)) /
-							       2
-						     : band_upper_seconds(i - 1)
-			   : 0;
+		double lower = i ? band_upper_seconds(i - 1) : 0;
+
 		seen += (double)h->counts[i];
-		if (seen >= rank)
-			break;
+		if (h->counts[i] && seen >= rank)
+			return i < HISTOGRAM_BANDS - 1
+				       ? (lower + band_upper_seconds(i)) / 2
+				       : lower;
 	}
-	return answer;
+	return 0;
 }

@@ -16,6 +16,7 @@
 #ifndef LOOPLAG_PROBES_HISTOGRAM_H
 #define LOOPLAG_PROBES_HISTOGRAM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define HISTOGRAM_PER_OCTAVE 32
@@ -70,6 +71,14 @@ histogram_upper_seconds(unsigned bucket);
 double
 band_upper_seconds(unsigned band);
 
+/* The longest duration in whole nanoseconds that a bucket holds. */
+uint64_t
+histogram_upper_ns(unsigned bucket);
+
+/* Seconds as whole nanoseconds: the nearest if that is what was meant, else cut off. */
+uint64_t
+histogram_ns(double seconds);
+
 /* sum += h. Saturates instead of wrapping, since h may come from a stranger. */
 void
 histogram_add(struct histogram *sum, const struct histogram *h);
@@ -84,11 +93,19 @@ void
 band_histogram_subtract(const struct band_histogram *now,
 	const struct band_histogram *before, struct band_histogram *ret_delta);
 
+/* The bucket of the longest durations; 0 where empty. */
+unsigned
+histogram_top(const struct histogram *h);
+
 /* How many durations; saturates. */
 uint64_t
 histogram_total(const struct histogram *h);
 uint64_t
 band_histogram_total(const struct band_histogram *h);
+
+/* The sum of the squares, in ns^2. */
+unsigned __int128
+histogram_squares(const struct histogram *h);
 
 /* Sum of all durations, and of half their squares (the integral of the delay), in seconds
  * and in seconds squared. */
@@ -105,20 +122,29 @@ uint64_t
 band_histogram_count_to(const struct band_histogram *h, double seconds);
 
 /*
- * Sum of max(0, d - seconds) over all durations d: of all the time that was seen, the part
- * in which an event would still have waited longer than `seconds`. Exact at the edges of a
- * band; between them never too much, and short by at most one bucket's width for each
- * duration in the band. For a fixed `seconds` it never falls as durations are added, and a
- * duration that is recorded adds no more than its own excess.
+ * Sum of max(0, d - limit) over all durations d, in nanoseconds: of all the time that was
+ * seen, the part in which an event would still have waited longer than the limit. Fills
+ * ret_ns[i] for limits_ns[i]; saturates.
+ *
+ * Exact where the limit is histogram_ns() of the edge of a band; elsewhere never too much,
+ * and short by at most one bucket's width for each duration in the limit's band. Whole
+ * numbers throughout, so that what is exported never goes back by a rounding: as durations
+ * are added the sum never falls, and a duration adds no more than its own excess.
  */
+void
+histogram_excesses_ns(const struct histogram *h, const uint64_t *limits_ns, size_t count,
+	uint64_t *ret_ns);
+
+/* The same for one limit, in seconds. */
 double
 histogram_excess_seconds(const struct histogram *h, double seconds);
 
 /*
  * Quantile q (0..1) of the delay: the x for which a share of 1 - q of `life_seconds` has
- * P(delay > x) = excess(x) / life. Time that is neither in h
- * nor idle does not exist: a life shorter than the sum of h is taken as that sum. q = 1
- * gives the longest duration. 0 where h is empty.
+ * P(delay > x) = excess(x) / life. Time that is neither in h nor idle does not exist: a
+ * life shorter than the sum of h is taken as that sum. q = 1 gives the longest duration.
+ * 0 where h is empty. The answer is that of some durations of which each is within 1.1 % of
+ * a true one.
  */
 double
 histogram_delay_quantile(const struct histogram *h, double life_seconds, double q);
