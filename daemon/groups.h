@@ -13,23 +13,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "probes/histogram.h"
-
-/* What one loop, or many added up, did. Plain numbers; all but max_ns add up. */
-struct counters {
-	struct histogram iteration;
-	struct band_histogram wakeup;
-	uint64_t iterations;
-	uint64_t life_ns;   /* loop life, attended or not */
-	uint64_t active_ns; /* of it unattended */
-	uint64_t nested_wait_ns;
-	uint64_t events;
-	uint64_t waits;  /* wait calls made */
-	uint64_t max_ns; /* longest iteration: of the run in totals, within a bucket in
-				 * windows */
-};
+#include "daemon/counters.h"
 
 #define GROUPS_MAX 200
+#define GROUPS_SERIES_MAX 64         /* in a group */
+#define GROUPS_SERIES_TOTAL_MAX 2048 /* in all of them */
 #define GROUPS_OVERFLOW "other"
 
 struct groups;
@@ -72,8 +60,8 @@ group_set_runtime(struct group *group, const char *runtime);
 void
 group_add_process(struct group *group, int change);
 
-/* The group's series of that label, made if need be; at most 64, the rest in "other".
- * Borrowed. NULL without memory. */
+/* The group's series of that label, made if need be; past either maximum the one called
+ * "other". Borrowed. NULL without memory. */
 struct series *
 group_series(struct group *group, const char *loop);
 
@@ -107,14 +95,26 @@ void
 series_delay_quantiles(const struct series_view *view, const struct counters *counters,
 	const double *q, size_t count, double *ret);
 
+/*
+ * For each limit in seconds, the seconds of loop life in which an event would have waited
+ * at most that long: the buckets of the delay's histogram. Of the total they never go back,
+ * not even by a rounding, which the difference of two of the numbers below may.
+ */
+void
+series_delay_buckets(const struct series_view *view, const struct counters *counters,
+	const double *limits, size_t count, double *ret_seconds);
+
 /* Seconds of loop life in which an event would have waited longer than `limit` seconds. */
 double
 series_excess_seconds(
 	const struct series_view *view, const struct counters *counters, double limit);
 
-/* Unattended seconds, and half the sum of squares, open iterations included. */
+/* Unattended seconds, attended seconds, and half the sum of squares, open iterations
+ * included. */
 double
 series_active_seconds(const struct series_view *view, const struct counters *counters);
+double
+series_idle_seconds(const struct series_view *view, const struct counters *counters);
 double
 series_half_squares(const struct series_view *view, const struct counters *counters);
 

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Groups and their series: who belongs together, the totals and the windows. Nothing is
+ * ever removed, so that pointers to groups and series stay good as long as all of them.
+ */
+
+#include "config.h"
+
+#include "daemon/groups.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/window.h"
+
+struct series {
+	char *loop;
+	struct counters total;
+	struct window window;
+	uint64_t *open_ns;
+	size_t open_count, open_room;
+	unsigned loops;
+};
+
+struct group {
+	struct groups *groups;
+	char *name;
+	char *runtime;
+	unsigned processes;
+	struct series **series;
+	size_t series_count;
+};
+
+struct groups {
+	struct group **groups;
+	size_t count;
+	size_t series_count; /* in all groups */
+};
+
+/* Make room for one more pointer. Returns whether there is. */
+static int
+grow(void *array, size_t count)
+{
+	void **pointers = *(void ***)array;
+
+	/* Whenever the count is a power of two the array is full. */
+	if (count & (count - 1))
+		return 1;
+	pointers = realloc(pointers, (count ? 2 * count : 1) * sizeof(*pointers));
+	if (pointers)
+		*(void ***)array = pointers;
+	return !!pointers;
+}
+
+static void
+series_free(struct series *series)
+{
+	window_fini(&series->window);
+	free(series->open_ns);
+	free(series->loop);
+	free(series);
+}
+
+static void
+group_free(struct group *group)
+{
+	for (size_t i = 0; i < group->series_count; i++)
+		series_free(group->series[i]);
+	free(group->series);
+	free(group->runtime);
+	free(group->name);
+	free(group);
+}
+
+struct groups *
+groups_new(void)
+{
+	return calloc(1, sizeof(struct groups));
+}
+
+void
+groups_free(struct groups *groups)
+{
+	if (!groups)
+		return;
+	for (size_t i = 0; i < groups->count; i++)
+		group_free(groups->groups[i]);
+	free(groups->groups);
+	free(groups);
+}
+
+static struct group *
+find_group(const struct groups *groups, const char *name)
+{
+	for (size_t i = 0; i < groups->count; i++)
+		if (strcmp(groups->groups[i]->name, name) == 0)
+			return groups->groups[i];
+	return NULL;
+}
+
+struct group *
+groups_get(struct groups *groups, const char *groupname)
+{
+	struct group *group = find_group(groups, groupname);
+
+	if (group)
+		return group;
+	if (groups->count >= GROUPS_MAX && strcmp(groupname, GROUPS_OVERFLOW) != 0)
+		return groups_get(groups, GROUPS_OVERFLOW);
+	if (!grow(&groups->groups, groups->count))
+		return NULL;
+	group = calloc(1, sizeof(*group));
+	if (!group)
+		return NULL;
+	group->groups = groups;
+	group->name = strdup(groupname);
+	if (!group->name) {
+		free(group);
+		return NULL;
+	}
+	groups->groups[groups->count++] = group;
+	return group;
+}
+
+void
+group_set_runtime(struct group *group, const char *runtime)
+{
+	if (!group->runtime && runtime)
+		group->runtime = strdup(runtime);
+}
+
+void
+group_add_process(struct group *group, int change)
+{
+	if (change >= 0)
+		group->processes += (unsigned)change;
+	else if (group->processes >= (unsigned)-change)
+		group->processes -= (unsigned)-change;
+	else
+		group->processes = 0;
+}
+
+struct series *
+group_series(struct group *group, const char *loop)
+{
+	struct groups *groups = group->groups;
+	struct series *series;
+
+	for (size_t i = 0; i < group->series_count; i++)
+		if (strcmp(group->series[i]->loop, loop) == 0)
+			return group->series[i];
+	if ((group->series_count >= GROUPS_SERIES_MAX ||
+		    groups->series_count >= GROUPS_SERIES_TOTAL_MAX) &&
+		strcmp(loop, GROUPS_OVERFLOW) != 0)
+		return group_series(group, GROUPS_OVERFLOW);
+	if (!grow(&group->series, group->series_count))
+		return NULL;
+	series = calloc(1, sizeof(*series));
+	if (!series)
+		return NULL;
+	series->loop = strdup(loop);
+	if (!series->loop) {
+		free(series);
+		return NULL;
+	}
+	group->series[group->series_count++] = series;
+	groups->series_count++;
+	return series;
+}
+
+void
+series_add(struct series *series, const struct counters *delta, uint64_t now_ns)
+{
+	counters_add(&series->total, delta);
+	window_add(&series->window, delta, now_ns);
+}
+
+void
+groups_begin_reading(struct groups *groups, uint64_t now_ns)
+{
+	for (size_t i = 0; i < groups->count; i++) {
+		struct group *group = groups->groups[i];
+
+		for (size_t j = 0; j < group->series_count; j++) {
+			struct series *series = group->series[j];
+
+			series->loops = 0;
+			series->open_count = 0;
+			window_advance(&series->window, now_ns);
+		}
+	}
+}
+
+void
+series_saw_loop(struct series *series, uint64_t open_ns)
+{
+	series->loops++;
+	if (!open_ns)
+		return;
+	if (series->open_count == series->open_room) {
+		size_t room = series->open_room ? 2 * series->open_room : 4;
+		uint64_t *larger = realloc(series->open_ns, room * sizeof(*larger));
+
+		if (!larger)
+			return;
+		series->open_ns = larger;
+		series->open_room = room;
+	}
+	series->open_ns[series->open_count++] = open_ns;
+}
+
+size_t
+groups_count(const struct groups *groups)
+{
+	return groups->count;
+}
+
+struct group_view
+groups_view(const struct groups *groups, size_t index)
+{
+	const struct group *group = groups->groups[index];
+	struct group_view view = {
+		.groupname = group->name,
+		.runtime = group->runtime,
+		.processes = group->processes,
+		.series_count = group->series_count,
+	};
+
+	for (size_t i = 0; i < group->series_count; i++)
+		view.loops += group->series[i]->loops;
+	return view;
+}
+
+struct series_view
+groups_series_view(const struct groups *groups, size_t group, size_t index)
+{
+	const struct series *series = groups->groups[group]->series[index];
+
+	return (struct series_view){
+		.loop = series->loop,
+		.total = &series->total,
+		.window = &series->window.sum,
+		.open_ns = series->open_ns,
+		.open_count = series->open_count,
+		.loops = series->loops,
+	};
+}
