@@ -22,11 +22,12 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "cli/command.h"
+
 #define MAX_SCRIPTS 5
 #define MAX_HEADERS 1024
 #define MAX_NOTES_BYTES 65536
 #define MAX_NAMES_BYTES (1 << 20)
-#define DEFAULT_SEARCH "/bin:/usr/bin"
 
 #if defined(__x86_64__)
 #define NATIVE_MACHINE EM_X86_64
@@ -57,55 +58,6 @@ carry_this_user(void)
 {
 	return (struct carry_user){
 		getuid(), getgid(), prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1};
-}
-
-/* Whether the file can be run: 0, -ENOENT, or -EACCES. */
-static int
-runnable(const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st))
-		return errno == EACCES ? -EACCES : -ENOENT;
-	return S_ISREG(st.st_mode) && !faccessat(AT_FDCWD, path, X_OK, AT_EACCESS)
-		       ? 0
-		       : -EACCES;
-}
-
-int
-carry_find(const char *command, const char *search, char *ret_path)
-{
-	int r = -ENOENT;
-
-	if (!*command || strlen(command) >= PATH_MAX)
-		return -ENOENT;
-	if (strchr(command, '/')) {
-		strcpy(ret_path, command);
-		return runnable(command);
-	}
-	if (!search)
-		search = DEFAULT_SEARCH;
-	for (const char *end;; search = end + 1) {
-		char path[PATH_MAX];
-		int length, one;
-
-		end = strchrnul(search, ':');
-		length = (int)(end - search);
-		if (snprintf(path, sizeof path, "%.*s%s%s", length, search,
-			    length ? "/" : "./", command) < (int)sizeof path) {
-			one = runnable(path);
-			if (!one) {
-				strcpy(ret_path, path);
-				return 0;
-			}
-			/* As execvp() does: a file that may not be run is told of only if
-			 * no other is found. */
-			if (one == -EACCES)
-				r = -EACCES;
-		}
-		if (!*end)
-			return r;
-	}
 }
 
 /* Read exactly `size` bytes. */
@@ -308,7 +260,7 @@ carry_check(const char *command, const char *search, const struct carry_user *us
 {
 	struct carry carry = {.verdict = CARRY_YES};
 	char next[PATH_MAX];
-	int r = carry_find(command, search, carry.program);
+	int r = command_find(command, search, carry.program);
 
 	if (r)
 		return r;
@@ -321,7 +273,7 @@ carry_check(const char *command, const char *search, const struct carry_user *us
 			carry.verdict = judge_file(carry.program, fd, user, carry.loader);
 		if (fd >= 0)
 			close(fd);
-		if (!script || carry_find(next, search, carry.program))
+		if (!script || command_find(next, search, carry.program))
 			break;
 		carry.script = true;
 	}

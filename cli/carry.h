@@ -39,12 +39,6 @@ struct carry {
 struct carry_user
 carry_this_user(void);
 
-/* The file that execvp() would run for `command`, with `search` as PATH (NULL: the
- * system's default). Returns 0, -ENOENT, or -EACCES if what was found may not be run.
- * ret_path has room for PATH_MAX. */
-__attribute__((warn_unused_result)) int
-carry_find(const char *command, const char *search, char *ret_path);
-
 /* Judge a program by its open file. `ret_loader`, with room for PATH_MAX, gets the name of
  * its dynamic loader. What is no ELF file is believed to carry the probe. */
 enum carry_verdict
@@ -52,7 +46,7 @@ carry_judge(int fd, const struct stat *st, bool file_capabilities,
 	const struct carry_user *user, char *ret_loader);
 
 /* Find the command, follow #! lines to the program behind it, and judge that. Returns 0
- * or what carry_find() says. */
+ * or what command_find() says. */
 __attribute__((warn_unused_result)) int
 carry_check(const char *command, const char *search, const struct carry_user *user,
 	struct carry *ret_carry);

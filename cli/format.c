@@ -22,7 +22,8 @@ format_seconds(double seconds, bool utf8, char ret_text[FORMAT_BYTES])
 	double value = seconds;
 	const char *unit = "s";
 
-	if (!(seconds > 0))
+	/* Less than half a nanosecond is the rounding of a sum. */
+	if (!(seconds > 0.5e-9))
 		return strcpy(ret_text, "0");
 	if (seconds < 0.9995e-6) {
 		value = seconds * 1e9;

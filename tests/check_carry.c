@@ -294,7 +294,7 @@ static void
 remove_directory(void)
 {
 	static const char *const names[] = {
-		"program", "static", "script", "second", "env", "data", "ld-x.so.2"};
+		"program", "static", "script", "second", "env", "ld-x.so.2"};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		unlink(path_of(names[i]));
@@ -311,25 +311,6 @@ check(const char *command)
 	ck_assert_int_eq(carry_check(command, directory, &user, &carry), 0);
 	return carry;
 }
-
-START_TEST(commands_are_found_as_execvp_finds_them)
-{
-	struct program p = dynamic_program();
-	char search[PATH_MAX], found[PATH_MAX];
-
-	put_file("program", &p, sizeof p, 0755);
-	put_file("data", &p, sizeof p, 0644);
-	snprintf(search, sizeof search, "/nonexistent::%s", directory);
-	ck_assert_int_eq(carry_find("program", search, found), 0);
-	ck_assert_str_eq(found, path_of("program"));
-	ck_assert_int_eq(carry_find(path_of("program"), "", found), 0);
-	ck_assert_int_eq(carry_find("missing", search, found), -ENOENT);
-	ck_assert_int_eq(carry_find("", search, found), -ENOENT);
-	ck_assert_int_eq(carry_find("data", search, found), -EACCES);
-	ck_assert_int_eq(carry_find(directory, search, found), -EACCES);
-	ck_assert_int_eq(carry_find("sh", NULL, found), 0);
-}
-END_TEST
 
 START_TEST(a_script_is_judged_by_its_interpreter)
 {
@@ -416,7 +397,6 @@ carry_suite(void)
 	tcase_set_timeout(judged, 60);
 	suite_add_tcase(suite, judged);
 	tcase_add_checked_fixture(files, make_directory, remove_directory);
-	tcase_add_test(files, commands_are_found_as_execvp_finds_them);
 	tcase_add_test(files, a_script_is_judged_by_its_interpreter);
 	tcase_add_test(files, env_in_a_script_is_looked_through);
 	tcase_add_test(files, scripts_in_a_circle_or_without_interpreter_end);

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/* Socket, event loop, collector and command of one private collection. */
+
+#include "config.h"
+
+#include "cli/session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "cli/spawn.h"
+#include "daemon/collector.h"
+#include "daemon/event.h"
+
+#define DIRECTORY "/looplag.XXXXXX"
+#define SOCKET "/probe.sock"
+#define BACKLOG 512
+
+/* The last registrations: how often and how long to look whether more are waiting. */
+#define DRAIN_NS 5000000u
+#define DRAINS_MAX 200
+#define DRAINS_QUIET 2
+
+struct session {
+	char directory[sizeof((struct sockaddr_un *)0)->sun_path - sizeof SOCKET];
+	struct sockaddr_un address;
+	int socket;
+	struct event_loop *loop;
+	struct spawn *spawn;
+	struct collector *collector;
+	struct event_watch *drain;
+	unsigned drains, quiet_drains;
+};
+
+/* Make the private directory below `parent`. The command may run under another user than
+ * we do: others may pass through, and only who was told the name knows it. */
+static bool
+make_directory(struct session *session, const char *parent)
+{
+	if (!parent || *parent != '/' ||
+		strlen(parent) + sizeof DIRECTORY > sizeof session->directory)
+		return false;
+	sprintf(session->directory, "%s" DIRECTORY, parent);
+	if (!mkdtemp(session->directory)) {
+		session->directory[0] = '\0';
+		return false;
+	}
+	return !chmod(session->directory, 0711);
+}
+
+/* Listen in a private directory. Returns 0 or -errno. */
+static int
+listen_privately(struct session *session)
+{
+	/* The user's own directory is closed to the users that root's commands become. */
+	if (!(geteuid() && make_directory(session, getenv("XDG_RUNTIME_DIR"))) &&
+		!make_directory(session, getenv("TMPDIR")) &&
+		!make_directory(session, "/tmp"))
+		return -errno;
+	session->socket =
+		socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (session->socket < 0)
+		return -errno;
+	session->address.sun_family = AF_UNIX;
+	snprintf(session->address.sun_path, sizeof session->address.sun_path, "%s" SOCKET,
+		session->directory);
+	if (bind(session->socket, (struct sockaddr *)&session->address,
+		    sizeof session->address) ||
+		chmod(session->address.sun_path, 0666) ||
+		listen(session->socket, BACKLOG))
+		return -errno;
+	return 0;
+}
+
+int
+session_open(struct session **ret_session)
+{
+	struct session *session = calloc(1, sizeof *session);
+	struct collector_options options = {0};
+	int r;
+
+	if (!session)
+		return -ENOMEM;
+	session->socket = -1;
+	session->loop = event_loop_new();
+	/* Before there is anything to be left behind. */
+	session->spawn = session->loop ? spawn_new(session->loop) : NULL;
+	r = session->spawn ? listen_privately(session) : -ENOMEM;
+	if (!r) {
+		options.socket = session->socket;
+		r = collector_open(session->loop, &options, &session->collector);
+	}
+	if (r) {
+		session_close(session);
+		return r;
+	}
+	*ret_session = session;
+	return 0;
+}
+
+void
+session_shut(struct session *session)
+{
+	if (session->socket >= 0)
+		unlink(session->address.sun_path);
+	if (session->directory[0])
+		rmdir(session->directory);
+	session->directory[0] = '\0';
+}
+
+void
+session_close(struct session *session)
+{
+	if (!session)
+		return;
+	session_shut(session);
+	event_watch_free(session->drain);
+	collector_close(session->collector);
+	spawn_free(session->spawn);
+	event_loop_free(session->loop);
+	if (session->socket >= 0)
+		close(session->socket);
+	free(session);
+}
+
+const char *
+session_socket(const struct session *session)
+{
+	return session->address.sun_path;
+}
+
+/* Go on while registrations wait: a command may end just after it has sent one. What was
+ * accepted at one look is read before the next. */
+static void
+drain(void *arg)
+{
+	struct session *session = arg;
+	struct pollfd waiting = {.fd = session->socket, .events = POLLIN};
+
+	event_watch_free(session->drain);
+	session->drain = NULL;
+	session->quiet_drains = poll(&waiting, 1, 0) > 0 ? 0 : session->quiet_drains + 1;
+	if (session->quiet_drains < DRAINS_QUIET && session->drains++ < DRAINS_MAX)
+		session->drain = event_after(session->loop, DRAIN_NS, drain, session);
+	if (!session->drain)
+		event_loop_stop(session->loop);
+}
+
+int
+session_run(struct session *session, char *const argv[], int *ret_status)
+{
+	int r = spawn_start(session->spawn, argv, drain, session);
+
+	if (!r)
+		r = event_loop_run(session->loop);
+	if (r)
+		return r;
+	collector_read(session->collector);
+	*ret_status = spawn_status(session->spawn);
+	return 0;
+}
+
+struct groups *
+session_groups(struct session *session)
+{
+	return collector_groups(session->collector);
+}
+
+uint64_t
+session_targets(const struct session *session)
+{
+	return collector_stats(session->collector).targets;
+}

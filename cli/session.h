@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A private collector: what looplagd is for a machine, for one command and in this
+ * process, on a socket that nobody else is told of.
+ */
+#ifndef LOOPLAG_CLI_SESSION_H
+#define LOOPLAG_CLI_SESSION_H
+
+#include <stdint.h>
+
+struct groups;
+struct session;
+
+/* Make the socket and listen. Returns 0 or -errno. */
+__attribute__((warn_unused_result)) int
+session_open(struct session **ret_session);
+/* Removes the socket too. */
+void
+session_close(struct session *session);
+
+/* Path of the socket, for the command's environment; borrowed. */
+const char *
+session_socket(const struct session *session);
+
+/* Run the command and wait until it has ended. Returns 0 with its wait status, or -errno
+ * if it could not be run. */
+__attribute__((warn_unused_result)) int
+session_run(struct session *session, char *const argv[], int *ret_status);
+
+/* Take the socket away; what was collected stays. For before anything that may fail. */
+void
+session_shut(struct session *session);
+
+/* What was seen until the command ended; borrowed. */
+struct groups *
+session_groups(struct session *session);
+
+/* How many processes loaded the probe. */
+uint64_t
+session_targets(const struct session *session);
+
+#endif
