@@ -11,6 +11,8 @@
 #define DESCRIPTORS 65536 /* loops with a higher one are not seen */
 #define MAKING UINT16_MAX /* in by_descriptor: somebody is making the loop */
 
+#define BUSY UINT32_MAX /* in a loop's `used`: it is being made or ended */
+
 enum { LIVE_CHILD, LIVE_YES, LIVE_BUSY };
 
 struct loop {
@@ -19,9 +21,10 @@ struct loop {
 	uint32_t kind;
 	uint32_t used; /* epoch of the process whose loop this is; 0: nobody's */
 	uint32_t life;
-	uint32_t segment; /* number of the segment that the slot lies in */
-	uint32_t index;   /* of the slot */
-	uint32_t nothing; /* the last wait returned nothing */
+	uint32_t slot_life; /* the slot's; another one tells that we have lost the slot */
+	uint32_t segment;   /* number of the segment that the slot lies in */
+	uint32_t index;     /* of the slot */
+	uint32_t nothing;   /* the last wait returned nothing */
 	uint64_t
 		nested_mark; /* the slot's nested_wait_ns when the last iteration ended */
 };
@@ -110,7 +113,17 @@ thread_record(struct loops_thread *thread)
 	return thread->record;
 }
 
-/* Take a table entry that holds no loop of this process. NULL if there is none. */
+/* Tell whether the slot has been taken from the loop, since the thread to which it seemed
+ * to belong had died. */
+static int
+is_lost(const struct loop *loop, const struct segment_slot *slot)
+{
+	return unlikely(
+		__atomic_load_n(&slot->life, __ATOMIC_RELAXED) != loop->slot_life);
+}
+
+/* Take a table entry of no loop of this process, or of one that has lost its slot. NULL if
+ * there is none. */
 static struct loop *
 take_entry(void)
 {
@@ -118,12 +131,33 @@ take_entry(void)
 		struct loop *loop = &loops[i];
 		uint32_t used = __atomic_load_n(&loop->used, __ATOMIC_ACQUIRE);
 
-		if (used != epoch &&
-			__atomic_compare_exchange_n(&loop->used, &used, epoch, 0,
+		if (used != BUSY && (used != epoch || is_lost(loop, loop->slot)) &&
+			__atomic_compare_exchange_n(&loop->used, &used, BUSY, 0,
 				__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 			return loop;
 	}
 	return NULL;
+}
+
+/* Give the entry of a loop back, whose slot is no matter any more. */
+static void
+give_entry(struct loop *loop)
+{
+	if (loop->kind == SEGMENT_KIND_EPOLL)
+		__atomic_store_n(&by_descriptor[loop->key], 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&loop->life, loop->life + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&loop->used, 0, __ATOMIC_RELEASE);
+}
+
+/* The loop has lost its slot: it is over, and may be made anew. */
+static void
+lose(struct loop *loop)
+{
+	uint32_t used = epoch;
+
+	if (__atomic_compare_exchange_n(
+		    &loop->used, &used, BUSY, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		give_entry(loop);
 }
 
 static void
@@ -136,23 +170,42 @@ copy_label(char *to, const char *from)
 		to[i] = from[i];
 }
 
-/* Take an entry and a slot for a new loop. */
+/* Count a loop that cannot be recorded, unless it is the one that was counted last. */
+static void
+drop(struct loops_thread *thread, uint64_t *counter, uint32_t kind, intptr_t key)
+{
+	if (kind == thread->dropped_kind && key == thread->dropped_key &&
+		kind != SEGMENT_KIND_CUSTOM)
+		return;
+	thread->dropped_kind = kind;
+	thread->dropped_key = key;
+	__atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+}
+
+/* Take a slot and an entry for a new loop. */
 static struct loop *
 make(struct loops_thread *thread, uint32_t kind, intptr_t key, uint64_t born_ns,
 	uint64_t since_ns, const char *label)
 {
 	int record = thread_record(thread);
+	const struct segment *segment = &segments[thread->segment % 2];
 	struct loop *loop;
 	struct segment_slot *slot;
 
-	if (record < 0)
+	if (record < 0) {
+		drop(thread, &segment->header->dropped_threads, kind, key);
+		thread->epoch = 0; /* others may have ended when we try again */
 		return NULL;
-	loop = take_entry();
-	if (!loop)
-		return NULL;
-	slot = slots_claim(current_segment(), (uint32_t)record, kind);
+	}
+	slot = slots_claim(segment, (uint32_t)record, kind);
 	if (!slot) {
-		__atomic_store_n(&loop->used, 0, __ATOMIC_RELEASE);
+		drop(thread, &segment->header->dropped_loops, kind, key);
+		return NULL;
+	}
+	loop = take_entry();
+	if (!loop) {
+		__atomic_store_n(&slot->state, 0, __ATOMIC_RELEASE);
+		drop(thread, &segment->header->dropped_loops, kind, key);
 		return NULL;
 	}
 	slot->thread = (uint32_t)record;
@@ -168,12 +221,14 @@ make(struct loops_thread *thread, uint32_t kind, intptr_t key, uint64_t born_ns,
 		.slot = slot,
 		.key = key,
 		.kind = kind,
-		.used = epoch,
+		.used = BUSY,
 		.life = loop->life + 1,
-		.segment = current_number(),
-		.index = (uint32_t)(slot - current_segment()->slots),
+		.slot_life = slot->life,
+		.segment = thread->segment,
+		.index = (uint32_t)(slot - segment->slots),
 		.nested_mark = slot->nested_wait_ns,
 	};
+	__atomic_store_n(&loop->used, epoch, __ATOMIC_RELEASE);
 	__atomic_store_n(
 		&slot->state, since_ns ? since_ns : SEGMENT_ATTENDED, __ATOMIC_RELEASE);
 	return loop;
@@ -227,10 +282,12 @@ loops_end(struct loop *loop)
 	struct segment_slot *slot = loop->slot;
 	uint64_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
 	uint64_t next = SEGMENT_ATTENDED | SEGMENT_RECORDING | 1;
+	uint32_t used = epoch;
 
-	if (loop->kind == SEGMENT_KIND_EPOLL)
-		__atomic_store_n(&by_descriptor[loop->key], 0, __ATOMIC_RELEASE);
-	while (state && !(state & SEGMENT_RECORDING)) {
+	if (!__atomic_compare_exchange_n(
+		    &loop->used, &used, BUSY, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		return;
+	while (state && !(state & SEGMENT_RECORDING) && !is_lost(loop, slot)) {
 		if (!__atomic_compare_exchange_n(&slot->state, &state, next, 0,
 			    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 			continue;
@@ -242,8 +299,7 @@ loops_end(struct loop *loop)
 		__atomic_store_n(&slot->state, 0, __ATOMIC_RELEASE);
 		break;
 	}
-	loop->life++;
-	__atomic_store_n(&loop->used, 0, __ATOMIC_RELEASE);
+	give_entry(loop);
 }
 
 int
@@ -286,7 +342,7 @@ move(struct loop *loop, struct loops_thread *thread)
 
 	if (thread_record(thread) < 0)
 		return;
-	new = slots_claim_at(current_segment(), loop->index);
+	new = slots_claim_unused(current_segment(), loop->index);
 	if (!new)
 		return;
 	/* Where others wait too, try again at an end of an iteration without them. */
@@ -329,9 +385,11 @@ loop_attend(struct loop *loop, struct loops_thread *thread, uint64_t now_ns)
 		int counts = 0;
 		uint64_t next;
 
-		if (!state) {
-			if (loop_slot(loop) == slot)
+		if (unlikely(!state || is_lost(loop, slot))) {
+			if (loop_slot(loop) == slot) {
+				lose(loop);
 				return 0;
+			}
 			slot = loop_slot(loop);
 			state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
 			continue;
@@ -362,7 +420,8 @@ leave(struct loop *loop, uint64_t rest)
 	struct segment_slot *slot = loop_slot(loop);
 	uint64_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
 
-	while (state & SEGMENT_ATTENDED && state & SEGMENT_WAITERS) {
+	while (state & SEGMENT_ATTENDED && state & SEGMENT_WAITERS &&
+		!is_lost(loop, slot)) {
 		uint64_t next = (state & SEGMENT_WAITERS) == 1 ? rest : state - 1;
 
 		if (__atomic_compare_exchange_n(&slot->state, &state, next, 0,
@@ -378,13 +437,23 @@ loop_unattend(struct loop *loop, uint64_t now_ns, int nothing)
 	leave(loop, now_ns);
 }
 
+uint64_t
+loop_blocked_ns(const struct loop *loop, uint64_t from_ns, uint64_t now_ns)
+{
+	uint64_t since_ns = __atomic_load_n(&loop_slot(loop)->state, __ATOMIC_ACQUIRE);
+
+	if (since_ns & SEGMENT_ATTENDED || since_ns >= now_ns)
+		return 0;
+	return now_ns - (since_ns > from_ns ? since_ns : from_ns);
+}
+
 void
 loop_rest(struct loop *loop)
 {
 	struct segment_slot *slot = loop_slot(loop);
 	uint64_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
 
-	while (state && !(state & SEGMENT_ATTENDED))
+	while (state && !(state & SEGMENT_ATTENDED) && !is_lost(loop, slot))
 		if (__atomic_compare_exchange_n(&slot->state, &state, SEGMENT_ATTENDED, 0,
 			    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 			return;

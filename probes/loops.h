@@ -31,6 +31,8 @@ struct loops_thread {
 	uint32_t epoch;
 	uint32_t segment;
 	int record; /* -1: none was free */
+	uint32_t dropped_kind;
+	intptr_t dropped_key; /* of the loop that was counted as dropped last */
 };
 
 /* From now on there are loops, in that segment. `live` lies on a page that a forked child
@@ -97,6 +99,11 @@ loop_attend(struct loop *loop, struct loops_thread *thread, uint64_t now_ns);
 /* It has come back, with nothing or with something to do. */
 void
 loop_unattend(struct loop *loop, uint64_t now_ns, int nothing);
+
+/* How much of the time until now the loop has been unattended: none while other threads
+ * wait in it. */
+uint64_t
+loop_blocked_ns(const struct loop *loop, uint64_t from_ns, uint64_t now_ns);
 
 /* Nobody waits, and that is all right: another loop of the thread is attended. */
 void

@@ -101,6 +101,53 @@ lock_record(struct segment_thread *record, uint32_t generation)
 	return result ? -1 : 0;
 }
 
+/* Become the writer of a slot in that state. */
+static int
+take(struct segment_slot *slot, uint64_t state)
+{
+	uint64_t writing = SEGMENT_ATTENDED | SEGMENT_RECORDING | 1;
+
+	/* From a writer that died it is taken by way of a state that nobody takes. */
+	if (!__atomic_compare_exchange_n(&slot->state, &state,
+		    state == writing ? writing - 1 : writing, 0, __ATOMIC_ACQ_REL,
+		    __ATOMIC_RELAXED))
+		return 0;
+	__atomic_store_n(&slot->state, writing, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	return 1;
+}
+
+/* Tell whether a slot in that state can be taken when its thread has died: unless another
+ * one is writing it. */
+static int
+is_left(uint64_t state)
+{
+	return !(state & SEGMENT_RECORDING) || (state & SEGMENT_WAITERS) == 1;
+}
+
+/* The thread of a record has died: end the loops that it has left, before the record and
+ * so the loops seem to be another thread's. */
+static void
+end_loops_of(const struct segment *segment, uint32_t thread)
+{
+	uint64_t used = __atomic_load_n(&segment->header->slots_used, __ATOMIC_ACQUIRE);
+
+	for (uint64_t i = 0; i < used && i < segment->header->slot_count; i++) {
+		struct segment_slot *slot = &segment->slots[i];
+		uint64_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+
+		if (!state || !is_left(state) ||
+			__atomic_load_n(&slot->thread, __ATOMIC_RELAXED) != thread ||
+			!take(slot, state))
+			continue;
+		__atomic_store_n(&slot->ended_ns,
+			state & SEGMENT_ATTENDED ? slot->last_ns : state,
+			__ATOMIC_RELAXED);
+		__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&slot->state, 0, __ATOMIC_RELEASE);
+	}
+}
+
 int
 slots_claim_thread(const struct segment *segment)
 {
@@ -115,27 +162,17 @@ slots_claim_thread(const struct segment *segment)
 			if (dead ? !(owner(segment, i) & SEGMENT_OWNER_DIED)
 				 : generation != 0)
 				continue;
-			if (__atomic_compare_exchange_n(&record->generation, &generation,
+			if (!__atomic_compare_exchange_n(&record->generation, &generation,
 				    generation + 1, 0, __ATOMIC_ACQ_REL,
-				    __ATOMIC_RELAXED) &&
-				lock_record(record, generation) == 0)
+				    __ATOMIC_RELAXED))
+				continue;
+			if (dead)
+				end_loops_of(segment, i);
+			if (lock_record(record, generation) == 0)
 				return (int)i;
 		}
 	}
-	__atomic_fetch_add(&segment->header->dropped_threads, 1, __ATOMIC_RELAXED);
 	return -1;
-}
-
-/* Become the writer of a slot in that state. */
-static int
-take(struct segment_slot *slot, uint64_t state)
-{
-	if (!__atomic_compare_exchange_n(&slot->state, &state,
-		    SEGMENT_ATTENDED | SEGMENT_RECORDING | 1, 0, __ATOMIC_ACQ_REL,
-		    __ATOMIC_RELAXED))
-		return 0;
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-	return 1;
 }
 
 /* Put the life of the slot's last loop, if it had one, behind it. */
@@ -182,7 +219,7 @@ claimable(const struct segment *segment, const struct segment_slot *slot, uint64
 	case CLAIM_ENDED:
 		return !state;
 	default:
-		return !(state & SEGMENT_RECORDING) &&
+		return is_left(state) &&
 		       owner(segment, slot->thread % segment->header->thread_count) &
 			       SEGMENT_OWNER_DIED;
 	}
@@ -210,19 +247,24 @@ slots_claim(const struct segment *segment, uint32_t thread, uint32_t kind)
 			return slot;
 		}
 	}
-	__atomic_fetch_add(&segment->header->dropped_loops, 1, __ATOMIC_RELAXED);
 	return NULL;
 }
 
 struct segment_slot *
-slots_claim_at(const struct segment *segment, size_t index)
+slots_claim_unused(const struct segment *segment, uint32_t wish)
 {
-	struct segment_slot *slot = &segment->slots[index];
+	uint32_t count = segment->header->slot_count;
 
-	if (index >= segment->header->slot_count || !take(slot, 0))
-		return NULL;
-	mark_used(segment, index);
-	return slot;
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t index = (wish + i) % count;
+		struct segment_slot *slot = &segment->slots[index];
+
+		if (__atomic_load_n(&slot->life, __ATOMIC_RELAXED) || !take(slot, 0))
+			continue;
+		mark_used(segment, index);
+		return slot;
+	}
+	return NULL;
 }
 
 /* Put a long iteration into the slot's ring. */
