@@ -15,13 +15,17 @@
 #define WAITS_EPOLL 2
 #define WAITS_SITE 16
 #define WAITS_NESTED 64
+#define WAITS_REFUSED 1024 /* until we look for room again */
 #define CANDIDATES 8
 
 /* Waits at a place that is no loop yet. */
 struct candidate {
 	intptr_t key;
 	uint32_t kind;
-	uint32_t waits; /* that came back in order */
+	uint32_t waits; /* that came back in order, since it was refused if it was */
+	uint32_t refused;
+	uint32_t in_row; /* waits since the thread's own loop was attended last */
+	uint64_t own_ns; /* when that was */
 	uint64_t enter_ns, leave_ns;
 };
 
@@ -142,20 +146,37 @@ promote(struct thread *thread, struct candidate *candidate)
 	struct loop *loop = loops_make(&thread->record, candidate->kind, candidate->key,
 		candidate->enter_ns, candidate->leave_ns, NULL);
 
-	if (!loop)
+	if (!loop) {
+		candidate->refused = 1;
+		candidate->waits = 0;
 		return NULL;
+	}
 	candidate->kind = 0;
 	announce(thread);
 	return loop;
 }
 
-/* Inside an iteration of `own` another epoll instance is waited for again: tell whether
- * `own` still is a loop, and end it if not. */
+/* Inside an iteration of `own` the candidate is waited for again: tell whether `own` still
+ * is a loop, and end it if not. The end of an epoll instance can be asked for. That of a
+ * call site shows in that others are waited for again and again. */
 static int
-still_own(struct loop *own)
+still_own(struct loop *own, struct candidate *candidate)
 {
-	if (loop_descriptor(own) < 0 || calls.is_epoll(loop_descriptor(own)))
-		return 1;
+	uint64_t last_ns = __atomic_load_n(&loop_slot(own)->last_ns, __ATOMIC_RELAXED);
+
+	if (loop_descriptor(own) >= 0) {
+		if (candidate->kind != SEGMENT_KIND_EPOLL ||
+			candidate->waits + 1 != WAITS_EPOLL ||
+			calls.is_epoll(loop_descriptor(own)))
+			return 1;
+	} else {
+		if (candidate->own_ns != last_ns)
+			candidate->in_row = 0;
+		candidate->own_ns = last_ns;
+		if (loop_is(own, SEGMENT_KIND_CUSTOM, 0) ||
+			++candidate->in_row < WAITS_SITE)
+			return 1;
+	}
 	loops_end(own);
 	return 0;
 }
@@ -183,10 +204,10 @@ find_loop(struct thread *thread, struct wait *wait, uint32_t kind, intptr_t key,
 		if (!eligible(thread, kind, key, descriptors))
 			return NULL;
 		candidate = find_candidate(thread, kind, key);
-		if (own && kind == SEGMENT_KIND_EPOLL &&
-			candidate->waits + 1 == WAITS_EPOLL && !still_own(own))
+		if (own && !still_own(own, candidate))
 			own = NULL;
-		needed = own                          ? WAITS_NESTED
+		needed = candidate->refused           ? WAITS_REFUSED
+			 : own                        ? WAITS_NESTED
 			 : kind == SEGMENT_KIND_EPOLL ? WAITS_EPOLL
 						      : WAITS_SITE;
 		if (candidate->waits + 1 < needed ||
@@ -233,6 +254,16 @@ attend(struct thread *thread, struct wait *wait, struct loop *loop)
 	}
 }
 
+/* Tell whether a wait is called inside the one in which the thread waits, by a signal
+ * handler or by the program's own loop. A wait for the same loop tells that the other one
+ * was left by longjmp. */
+static int
+is_in_wait(struct thread *thread, uint32_t kind, intptr_t key, uintptr_t frame)
+{
+	return thread->waiting.loop && frame < thread->waiting_frame &&
+	       !loop_is(thread->waiting.loop, kind, key);
+}
+
 void
 waits_enter(struct wait *wait, uint32_t kind, intptr_t key, unsigned descriptors,
 	int64_t timeout_ns, uintptr_t frame)
@@ -243,7 +274,7 @@ waits_enter(struct wait *wait, uint32_t kind, intptr_t key, unsigned descriptors
 	wait->frame = 0;
 	if (!thread)
 		return;
-	if (unlikely(thread->waiting.loop && frame < thread->waiting_frame)) {
+	if (unlikely(is_in_wait(thread, kind, key, frame))) {
 		count_other(kind);
 		give(thread);
 		return;
@@ -315,7 +346,8 @@ waits_leave(struct wait *wait, int result, int error)
 	}
 	if (deref(&wait->outer))
 		__atomic_fetch_add(&loop_slot(wait->outer.loop)->nested_wait_ns,
-			now_ns - wait->begin_ns, __ATOMIC_RELAXED);
+			loop_blocked_ns(wait->outer.loop, wait->begin_ns, now_ns),
+			__ATOMIC_RELAXED);
 	give(thread);
 }
 

@@ -11,6 +11,8 @@
  * - The thread's own loop is the first one that it had. When another epoll instance is
  *   waited for twice inside an iteration of it, it may have been closed, which nobody
  *   tells us (a program that ran one loop to its end and then another): then we look.
+ *   A call site is a loop no more when something else has been waited for 16 times in a
+ *   row.
  *
  * No system call, no lock, no allocation, errno untouched, but for what the calls of
  * struct waits_calls do (which must keep errno). Any thread. In a signal handler that interrupts them, or a wait,
