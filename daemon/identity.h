@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who a process is, asked of the kernel (/proc) by its number: systemd unit, command and
+ * thread names, thread groups, clocks. Numbers may be used again: whoever holds a pidfd
+ * looks whether the process still lives after the answer.
+ *
+ * Functions that take text are pure.
+ */
+#ifndef LOOPLAG_DAEMON_IDENTITY_H
+#define LOOPLAG_DAEMON_IDENTITY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define IDENTITY_NAME_BYTES 256 /* with the final 0 */
+
+/* The deepest systemd service in /proc/PID/cgroup, user@N.service excepted. Returns 0 or
+ * -ENOENT. */
+__attribute__((warn_unused_result)) int
+identity_unit_in(const char *cgroups, char ret_unit[IDENTITY_NAME_BYTES]);
+__attribute__((warn_unused_result)) int
+identity_unit(pid_t pid, char ret_unit[IDENTITY_NAME_BYTES]);
+
+/* The command name. Returns 0 or -errno. */
+__attribute__((warn_unused_result)) int
+identity_command(pid_t pid, char ret_command[IDENTITY_NAME_BYTES]);
+
+/* A name that a stranger gave, `size` bytes at most, as a label: valid UTF-8, no control
+ * characters; "" if there is nothing in it. */
+void
+identity_clean(const char *name, size_t size, char ret_name[IDENTITY_NAME_BYTES]);
+
+/* A thread's name as the label of its loops: without a trailing number and what joins it
+ * on, "worker-3" is "worker". A name of digits alone stays. In place. */
+void
+identity_trim(char *name);
+
+/* How long the process has lived, in nanoseconds, and when it started, in ticks since the
+ * boot: together with its number that is its name. Returns 0 or -errno. */
+__attribute__((warn_unused_result)) int
+identity_start_in(const char *stat, uint64_t *ret_ticks);
+__attribute__((warn_unused_result)) int
+identity_age(pid_t pid, uint64_t *ret_age_ns, uint64_t *ret_start_ticks);
+
+/* What its CLOCK_MONOTONIC shows more than ours. Returns 0 or -errno; -ENOENT also where
+ * the kernel knows no such difference. */
+__attribute__((warn_unused_result)) int
+identity_offset_in(const char *timens_offsets, int64_t *ret_ns);
+__attribute__((warn_unused_result)) int
+identity_clock_shift(pid_t pid, int64_t *ret_shift_ns);
+
+struct identity_thread {
+	pid_t tgid; /* as we count */
+	char name[IDENTITY_NAME_BYTES];
+};
+
+/*
+ * The thread that the process calls `tid`, its own or one of a child. Without the same pid
+ * namespace its numbers are not ours, and it and its children are searched. Returns 0,
+ * -ENOENT, or another -errno.
+ */
+__attribute__((warn_unused_result)) int
+identity_thread(
+	pid_t pid, bool same_namespace, pid_t tid, struct identity_thread *ret_thread);
+
+/* Whether descriptor `fd` of the process is an epoll instance. Returns 1 or 0, or -errno
+ * when that cannot be known. */
+int
+identity_is_epoll(pid_t pid, int fd);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* Copies a segment piece by piece; see reader.h, and segment.h for the protocol. */
+
+#include "config.h"
+
+#include "daemon/reader.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TRIES 20
+#define HOT offsetof(struct segment_slot, ring)
+#define REST (offsetof(struct segment_slot, padding) - HOT)
+#define HEADER_BYTES offsetof(struct segment_header, reserved)
+
+struct reader {
+	int fd;
+	struct segment_header header;
+	struct segment_thread *threads; /* header.thread_count of them */
+};
+
+/* Returns 0 or -errno; a file that ends too early is an error too. */
+static int
+read_at(int fd, void *to, size_t size, uint64_t offset)
+{
+	ssize_t n = pread(fd, to, size, (off_t)offset);
+
+	if (n < 0)
+		return -errno;
+	return (size_t)n == size ? 0 : -EIO;
+}
+
+struct reader *
+reader_new(int fd, const struct segment_header *header)
+{
+	struct reader *reader = calloc(1, sizeof(*reader));
+
+	if (!reader)
+		return NULL;
+	reader->threads = calloc(header->thread_count, sizeof(*reader->threads));
+	if (!reader->threads) {
+		free(reader);
+		return NULL;
+	}
+	reader->fd = fd;
+	reader->header = *header;
+	return reader;
+}
+
+void
+reader_free(struct reader *reader)
+{
+	if (!reader)
+		return;
+	close(reader->fd);
+	free(reader->threads);
+	free(reader);
+}
+
+int
+reader_read_header(int fd, struct segment_header *ret_header)
+{
+	return read_at(fd, ret_header, sizeof(*ret_header), 0);
+}
+
+int
+reader_begin(struct reader *reader)
+{
+	const size_t added = offsetof(struct segment_header, slots_used);
+	int r;
+
+	/* Only what may change: the rest was checked, and could be anything by now. */
+	r = read_at(
+		reader->fd, (char *)&reader->header + added, HEADER_BYTES - added, added);
+	if (r < 0)
+		return r;
+	return read_at(reader->fd, reader->threads,
+		reader->header.thread_count * sizeof(*reader->threads),
+		reader->header.threads_offset);
+}
+
+const struct segment_header *
+reader_header(const struct reader *reader)
+{
+	return &reader->header;
+}
+
+uint32_t
+reader_slots(const struct reader *reader)
+{
+	uint64_t used = reader->header.slots_used;
+
+	return used < reader->header.slot_count ? (uint32_t)used
+						: reader->header.slot_count;
+}
+
+struct reader_thread
+reader_thread(const struct reader *reader, uint32_t index)
+{
+	const struct segment_thread *thread;
+
+	if (index >= reader->header.thread_count)
+		return (struct reader_thread){0};
+	thread = &reader->threads[index];
+	return (struct reader_thread){
+		.owner = thread->lock[reader->header.owner_word],
+		.generation = thread->generation,
+	};
+}
+
+/* Read the rest of a slot whose first part is in `copy`. */
+static enum reader_result
+read_rest(struct reader *reader, uint64_t offset, struct segment_slot *copy)
+{
+	struct {
+		uint64_t state;
+		uint64_t sequence;
+	} after;
+
+	if (read_at(reader->fd, (char *)copy + HOT, REST, offset + HOT) < 0 ||
+		read_at(reader->fd, &after, sizeof(after), offset) < 0)
+		return READER_BUSY;
+	/* The states may differ otherwise: while nobody writes, waits come and go. */
+	return (copy->state | after.state) & SEGMENT_RECORDING ||
+			       copy->sequence != after.sequence
+		       ? READER_TORN
+		       : READER_WHOLE;
+}
+
+enum reader_result
+reader_read_slot(
+	struct reader *reader, uint32_t index, int torn_ok, struct segment_slot *slot)
+{
+	uint64_t offset = reader->header.slots_offset +
+			  (uint64_t)index * sizeof(struct segment_slot);
+	enum reader_result result = READER_BUSY;
+	struct segment_slot copy;
+
+	for (int i = 0; i < TRIES && result != READER_WHOLE; i++) {
+		if (read_at(reader->fd, &copy, HOT, offset) < 0)
+			return READER_BUSY;
+		if (memcmp(&copy, slot, HOT) == 0)
+			return READER_SAME;
+		result = read_rest(reader, offset, &copy);
+	}
+	if (result == READER_TORN && !torn_ok)
+		return READER_BUSY;
+	if (result != READER_BUSY)
+		memcpy(slot, &copy, HOT + REST);
+	return result;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reads one segment, by pread into memory of our own: nothing that its owner does can
+ * stop, crash or mislead the reading, and what comes out is a copy that stays as it is.
+ */
+#ifndef LOOPLAG_DAEMON_READER_H
+#define LOOPLAG_DAEMON_READER_H
+
+#include <stdint.h>
+
+#include "probes/segment.h"
+
+struct reader;
+
+/* A reader of the segment behind a descriptor that has passed the gate, with a header
+ * that was checked. Owns the descriptor from now on. NULL without memory, when the
+ * descriptor stays the caller's. */
+struct reader *
+reader_new(int fd, const struct segment_header *header);
+void
+reader_free(struct reader *reader);
+
+/* Read a segment's header. Returns 0 or -errno. */
+__attribute__((warn_unused_result)) int
+reader_read_header(int fd, struct segment_header *ret_header);
+
+/* Refresh what reader_header() and reader_thread() tell. Returns 0 or -errno. */
+__attribute__((warn_unused_result)) int
+reader_begin(struct reader *reader);
+
+/* The header as it was checked, with the counts added to it since. Borrowed. */
+const struct segment_header *
+reader_header(const struct reader *reader);
+
+/* How many slots may have been used. */
+uint32_t
+reader_slots(const struct reader *reader);
+
+/* A thread record: its owner's word, and how many threads have used it. */
+struct reader_thread {
+	uint32_t owner; /* tid, SEGMENT_OWNER_DIED; 0: never used */
+	uint32_t generation;
+};
+struct reader_thread
+reader_thread(const struct reader *reader, uint32_t index);
+
+/* Whether the owner word is that of a thread that lives. */
+static inline int
+reader_is_living(uint32_t owner)
+{
+	return owner & SEGMENT_TID_MASK && !(owner & SEGMENT_OWNER_DIED);
+}
+
+enum reader_result {
+	READER_SAME,  /* nothing in it has changed since it was read last */
+	READER_WHOLE, /* it was read, all of one moment */
+	READER_TORN,  /* it was read, but perhaps not all of one moment */
+	READER_BUSY,  /* it was written to whenever it was read */
+};
+
+/*
+ * Read a slot. `slot` holds what the last reading gave, zeros at first, and is not touched
+ * when the answer is READER_BUSY. READER_TORN comes instead of that only if `torn_ok`: a
+ * writer may have died while it wrote, or write all the time.
+ */
+enum reader_result
+reader_read_slot(
+	struct reader *reader, uint32_t index, int torn_ok, struct segment_slot *slot);
+
+#endif

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/* Segments: the layout that every version must keep, and reading from outside whatever is
+ * written meanwhile. */
+
+#include "config.h"
+
+#include "probes/segment.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <check.h>
+
+#include "daemon/reader.h"
+
+#define ck_offset(type, field, offset) \
+	ck_assert_uint_eq(offsetof(struct type, field), offset)
+
+START_TEST(the_layout_is_the_documented_one)
+{
+	ck_assert_uint_eq(sizeof(struct segment_header), 4096);
+	ck_offset(segment_header, magic, 0);
+	ck_offset(segment_header, version, 8);
+	ck_offset(segment_header, compat_version, 12);
+	ck_offset(segment_header, size, 16);
+	ck_offset(segment_header, id, 24);
+	ck_offset(segment_header, pid, 40);
+	ck_offset(segment_header, runtime, 44);
+	ck_offset(segment_header, thread_count, 48);
+	ck_offset(segment_header, slot_count, 52);
+	ck_offset(segment_header, threads_offset, 56);
+	ck_offset(segment_header, slots_offset, 60);
+	ck_offset(segment_header, capture_offset, 64);
+	ck_offset(segment_header, capture_bytes, 68);
+	ck_offset(segment_header, owner_word, 72);
+	ck_offset(segment_header, registrations, 76);
+	ck_offset(segment_header, created_ns, 80);
+	ck_offset(segment_header, exe, 88);
+	ck_offset(segment_header, group, 152);
+	ck_offset(segment_header, slots_used, 216);
+	ck_offset(segment_header, dropped_loops, 224);
+	ck_offset(segment_header, dropped_threads, 232);
+	ck_offset(segment_header, other_waits, 240);
+	ck_offset(segment_header, reserved, 272);
+
+	ck_assert_uint_eq(sizeof(struct segment_thread), 64);
+	ck_offset(segment_thread, lock, 0);
+	ck_offset(segment_thread, generation, 48);
+
+	ck_assert_uint_eq(sizeof(struct segment_slot), 12288);
+	ck_offset(segment_slot, state, 0);
+	ck_offset(segment_slot, sequence, 8);
+	ck_offset(segment_slot, thread, 16);
+	ck_offset(segment_slot, kind, 20);
+	ck_offset(segment_slot, descriptor, 24);
+	ck_offset(segment_slot, life, 28);
+	ck_offset(segment_slot, born_ns, 32);
+	ck_offset(segment_slot, ended_ns, 40);
+	ck_offset(segment_slot, past_life_ns, 48);
+	ck_offset(segment_slot, iterations, 56);
+	ck_offset(segment_slot, active_ns, 64);
+	ck_offset(segment_slot, max_ns, 72);
+	ck_offset(segment_slot, last_ns, 80);
+	ck_offset(segment_slot, long_count, 88);
+	ck_offset(segment_slot, label, 96);
+	ck_offset(segment_slot, events, 128);
+	ck_offset(segment_slot, nested_wait_ns, 136);
+	ck_offset(segment_slot, other_waits, 144);
+	ck_offset(segment_slot, ring, 256);
+	ck_offset(segment_slot, iteration, 1280);
+	ck_offset(segment_slot, wakeup, 9392);
+	ck_offset(segment_slot, padding, 10312);
+	ck_assert_uint_eq(sizeof(struct segment_long), 32);
+
+	ck_assert_uint_eq(sizeof(struct histogram), 8112);
+	ck_offset(histogram, counts, 0);
+	ck_offset(histogram, sums_ns, 7184);
+	ck_offset(histogram, square_low, 8096);
+	ck_assert_uint_eq(sizeof(struct band_histogram), 920);
+	ck_offset(band_histogram, sum_ns, 912);
+
+	ck_assert_uint_eq(sizeof(struct segment_hello), 256);
+	ck_offset(segment_hello, version, 8);
+	ck_offset(segment_hello, bytes, 12);
+	ck_offset(segment_hello, segment_size, 16);
+	ck_offset(segment_hello, clock_ns, 24);
+	ck_offset(segment_hello, slot_count, 32);
+	ck_offset(segment_hello, pid, 36);
+	ck_offset(segment_hello, runtime, 40);
+	ck_offset(segment_hello, registrations, 44);
+	ck_offset(segment_hello, id, 48);
+	ck_offset(segment_hello, exe, 64);
+	ck_offset(segment_hello, group, 128);
+
+	ck_assert_uint_eq(sizeof(struct segment_doorbell), 4096);
+	ck_offset(segment_doorbell, version, 8);
+	ck_offset(segment_doorbell, daemon, 12);
+	ck_offset(segment_doorbell, capture, 16);
+}
+END_TEST
+
+START_TEST(sizes_are_the_documented_ones)
+{
+	ck_assert_uint_eq(segment_size(64), 4096 + 4096 + 64 * 12288 + 131072);
+	ck_assert_uint_eq(segment_size(65), 4096 + 8192 + 65 * 12288 + 131072);
+	ck_assert_uint_eq(segment_size(1024), 4096 + 65536 + 1024 * 12288 + 131072);
+	ck_assert_uint_le(segment_size(64), 1 << 20);
+}
+END_TEST
+
+static struct segment_header header;
+static struct segment_thread *threads;
+static struct segment_slot *slots;
+static char *memory;
+static struct reader *reader;
+static struct segment_slot copy;
+static int fd;
+
+static void
+set_up(void)
+{
+	uint64_t size = segment_size(64);
+
+	fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	ck_assert_int_eq(ftruncate(fd, (off_t)size), 0);
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ck_assert_ptr_ne(memory, MAP_FAILED);
+	header = (struct segment_header){
+		.magic = SEGMENT_MAGIC,
+		.size = size,
+		.thread_count = 64,
+		.slot_count = 64,
+		.threads_offset = 4096,
+		.slots_offset = 8192,
+		.owner_word = 2,
+	};
+	memcpy(memory, &header, sizeof(header));
+	threads = (struct segment_thread *)(memory + 4096);
+	slots = (struct segment_slot *)(memory + 8192);
+	reader = reader_new(fd, &header);
+	ck_assert_ptr_nonnull(reader);
+	memset(&copy, 0, sizeof(copy));
+}
+
+static void
+tear_down(void)
+{
+	reader_free(reader);
+	munmap(memory, header.size);
+}
+
+START_TEST(threads_and_added_header_fields_are_refreshed)
+{
+	struct segment_header *theirs = (struct segment_header *)memory;
+
+	threads[3].lock[2] = 1234;
+	threads[3].generation = 7;
+	theirs->slots_used = 5;
+	theirs->dropped_loops = 9;
+	ck_assert_int_eq(reader_begin(reader), 0);
+	ck_assert_uint_eq(reader_thread(reader, 3).owner, 1234);
+	ck_assert_uint_eq(reader_thread(reader, 3).generation, 7);
+	ck_assert_uint_eq(reader_slots(reader), 5);
+	ck_assert_uint_eq(reader_header(reader)->dropped_loops, 9);
+	ck_assert(reader_is_living(1234));
+	ck_assert(!reader_is_living(1234 | SEGMENT_OWNER_DIED));
+	ck_assert(!reader_is_living(0));
+}
+END_TEST
+
+START_TEST(a_header_that_changes_afterwards_leads_nowhere)
+{
+	memset(memory, 0xff, sizeof(header));
+	memset(threads, 0xff, 64 * sizeof(*threads));
+	ck_assert_int_eq(reader_begin(reader), 0);
+	ck_assert_uint_eq(reader_slots(reader), 64);
+	ck_assert_uint_eq(reader_header(reader)->slots_offset, 8192);
+	ck_assert_uint_eq(reader_header(reader)->owner_word, 2);
+	ck_assert_uint_eq(reader_thread(reader, 64).owner, 0);
+	ck_assert_uint_eq(reader_thread(reader, UINT32_MAX).owner, 0);
+}
+END_TEST
+
+START_TEST(a_slot_is_read_when_it_has_changed)
+{
+	ck_assert_int_eq(reader_read_slot(reader, 9, 0, &copy), READER_SAME);
+	slots[9].state = 1000;
+	slots[9].sequence = 1;
+	slots[9].iterations = 17;
+	slots[9].iteration.counts[50] = 17;
+	slots[9].wakeup.sum_ns = 3;
+	ck_assert_int_eq(reader_read_slot(reader, 9, 0, &copy), READER_WHOLE);
+	ck_assert_uint_eq(copy.iterations, 17);
+	ck_assert_uint_eq(copy.iteration.counts[50], 17);
+	ck_assert_uint_eq(copy.wakeup.sum_ns, 3);
+	ck_assert_int_eq(reader_read_slot(reader, 9, 0, &copy), READER_SAME);
+	slots[9].events++;
+	ck_assert_int_eq(reader_read_slot(reader, 9, 0, &copy), READER_WHOLE);
+	ck_assert_int_eq(reader_read_slot(reader, 8, 0, &copy), READER_WHOLE);
+	ck_assert_uint_eq(copy.iterations, 0);
+}
+END_TEST
+
+START_TEST(a_slot_that_stays_in_writing_is_left_alone_or_taken_as_it_is)
+{
+	slots[0].state = SEGMENT_ATTENDED | SEGMENT_RECORDING | 1;
+	slots[0].iterations = 5;
+	ck_assert_int_eq(reader_read_slot(reader, 0, 0, &copy), READER_BUSY);
+	ck_assert_uint_eq(copy.iterations, 0);
+	ck_assert_int_eq(reader_read_slot(reader, 0, 1, &copy), READER_TORN);
+	ck_assert_uint_eq(copy.iterations, 5);
+	ck_assert_int_eq(reader_read_slot(reader, 0, 1, &copy), READER_SAME);
+}
+END_TEST
+
+START_TEST(a_short_file_is_an_error)
+{
+	ck_assert_int_eq(ftruncate(fd, 8192 + 100), 0);
+	ck_assert_int_eq(reader_begin(reader), 0);
+	slots = NULL;
+	ck_assert_int_eq(reader_read_slot(reader, 0, 1, &copy), READER_BUSY);
+	ck_assert_int_eq(ftruncate(fd, 4096), 0);
+	ck_assert_int_lt(reader_begin(reader), 0);
+	ck_assert_int_eq(reader_read_header(fd, &header), 0);
+	ck_assert_int_eq(ftruncate(fd, 4095), 0);
+	ck_assert_int_lt(reader_read_header(fd, &header), 0);
+}
+END_TEST
+
+static int stop;
+
+/* As the probe writes: all counters of a slot say the same, whenever nobody is in it. */
+static void *
+write_slot(void *arg)
+{
+	struct segment_slot *slot = arg;
+
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		__atomic_store_n(&slot->state, SEGMENT_ATTENDED | SEGMENT_RECORDING | 1,
+			__ATOMIC_RELAXED);
+		__atomic_thread_fence(__ATOMIC_RELEASE);
+		__atomic_store_n(
+			&slot->iterations, slot->iterations + 1, __ATOMIC_RELAXED);
+		__atomic_store_n(
+			&slot->iteration.counts[0], slot->iterations, __ATOMIC_RELAXED);
+		__atomic_store_n(
+			&slot->iteration.square_high, slot->iterations, __ATOMIC_RELAXED);
+		__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&slot->state, SEGMENT_ATTENDED | 1, __ATOMIC_RELEASE);
+		for (int i = 0; i < 3000; i++) {
+			__atomic_store_n(&slot->state, SEGMENT_ATTENDED | (i & 1),
+				__ATOMIC_RELAXED);
+		}
+	}
+	return NULL;
+}
+
+START_TEST(a_copy_is_of_one_moment_while_a_loop_writes)
+{
+	pthread_t thread;
+	unsigned whole = 0;
+
+	stop = 0;
+	ck_assert_int_eq(pthread_create(&thread, NULL, write_slot, &slots[0]), 0);
+	for (int i = 0; i < 20000; i++) {
+		uint64_t before = copy.iterations;
+
+		if (reader_read_slot(reader, 0, 0, &copy) == READER_BUSY)
+			continue;
+		whole++;
+		ck_assert_uint_ge(copy.iterations, before);
+		ck_assert_uint_eq(copy.iterations, copy.iteration.counts[0]);
+		ck_assert_uint_eq(copy.iterations, copy.iteration.square_high);
+		ck_assert_uint_eq(copy.iterations, copy.sequence);
+	}
+	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	ck_assert_uint_gt(whole, 100);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("segment");
+	TCase *layout = tcase_create("layout"), *reading = tcase_create("reading");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_test(layout, the_layout_is_the_documented_one);
+	tcase_add_test(layout, sizes_are_the_documented_ones);
+	suite_add_tcase(suite, layout);
+	tcase_set_timeout(reading, 60);
+	tcase_add_checked_fixture(reading, set_up, tear_down);
+	tcase_add_test(reading, threads_and_added_header_fields_are_refreshed);
+	tcase_add_test(reading, a_header_that_changes_afterwards_leads_nowhere);
+	tcase_add_test(reading, a_slot_is_read_when_it_has_changed);
+	tcase_add_test(
+		reading, a_slot_that_stays_in_writing_is_left_alone_or_taken_as_it_is);
+	tcase_add_test(reading, a_short_file_is_an_error);
+	tcase_add_test(reading, a_copy_is_of_one_moment_while_a_loop_writes);
+	suite_add_tcase(suite, reading);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
