@@ -8,6 +8,7 @@ import pytest
 sys.dont_write_bytecode = True
 
 import harness  # noqa: E402
+from segments import Receiver  # noqa: E402
 
 
 def pytest_sessionstart(session):
@@ -44,6 +45,14 @@ def start_daemon():
 def daemon(start_daemon):
     """A looplagd of the test's own, ended and checked after the test."""
     return start_daemon()
+
+
+@pytest.fixture
+def segments():
+    """A segments.Receiver: takes the segments of targets in place of a daemon, as in
+    target(command, daemon=segments)."""
+    with Receiver(doorbell=True) as receiver:
+        yield receiver
 
 
 @pytest.fixture

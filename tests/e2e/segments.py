@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: MIT
+"""A daemon that only listens: it takes the segments that targets hand over and reads them
+as probes/segment.h says, for tests that want the probe's own counts.
+
+    def test_it_has_one_loop(segments, target):
+        server = target([PYTHON, HOSTS / "asyncio_server.py"], daemon=segments)
+        segment = wait_for(lambda: segments.of(server.pid), 10, "its segment")
+        wait_for(lambda: len(segment.loops()) == 1, 10, "its loop")
+
+The fixture `segments` is made in conftest.py.
+"""
+
+import array
+import ctypes
+import mmap
+import os
+import shutil
+import socket
+import struct
+import threading
+from dataclasses import dataclass
+
+from harness import short_directory
+
+MAGIC = 0x31474C504F4F4C
+ATTENDED = 1 << 63
+RECORDING = 1 << 62
+WAITERS = 0xFFFF
+OWNER_DIED = 0x40000000
+TID_MASK = 0x3FFFFFFF
+EPOLL, POLL, SELECT, CUSTOM = 1, 2, 3, 4
+V8, CPYTHON = 1, 2
+
+_HELLO = struct.Struct("QIIQQIIII16s64s64s64x")
+_HEADER = struct.Struct("QIIQ16sIIIIIIIIIIQ64s64sQQQ4Q")
+_SLOT = struct.Struct("QQIIiIQQQQQQQQ32sQQQ")
+_SLOT_BYTES = 12288
+_THREAD_BYTES = 64
+_LONG_OFFSET, _LONG = 256, struct.Struct("QQQQ")
+_HISTOGRAM_OFFSET, _HISTOGRAM = 1280, struct.Struct("898Q114Q2Q")
+_WAKEUP_OFFSET, _WAKEUP = 9392, struct.Struct("114QQ")
+_FUTEX_WAKE = 1
+_SYS_FUTEX = {"x86_64": 202, "aarch64": 98}
+
+
+def _text(field):
+    return field.split(b"\0")[0].decode(errors="replace")
+
+
+@dataclass
+class Slot:
+    """A loop slot as it stood when it was read; times in nanoseconds."""
+    index: int
+    state: int
+    sequence: int
+    thread: int
+    kind: int
+    descriptor: int
+    life: int
+    born_ns: int
+    ended_ns: int
+    past_life_ns: int
+    iterations: int
+    active_ns: int
+    max_ns: int
+    last_ns: int
+    long_count: int
+    label: str
+    events: int
+    nested_wait_ns: int
+    other_waits: int
+    tid: int        # of its thread; 0 once that has died
+    died: bool      # its thread has
+    counts: tuple   # of the iteration histogram
+    wakeups: int    # how many waits timed out
+    ring: list      # the long iterations: (start_ns, length_ns, nested_ns, iteration)
+
+    @property
+    def waits(self):
+        """How many waits of its loops there were, but for those before each was a loop."""
+        return self.iterations + self.other_waits
+
+    @property
+    def live(self):
+        """Whether a reader takes it for a loop."""
+        return self.state != 0 and not self.died
+
+    @property
+    def waiters(self):
+        return self.state & WAITERS if self.state & ATTENDED else 0
+
+    def open_ns(self, now_ns):
+        """How long it has been unattended; 0 while it is attended or rests."""
+        return 0 if self.state & ATTENDED or not self.state else now_ns - self.state
+
+
+class Segment:
+    """A segment that was handed over, with the hello that came with it."""
+
+    def __init__(self, hello, descriptor, peer):
+        (magic, self.version, size, self.segment_size, self.clock_ns, self.slot_count,
+         self.pid, self.runtime, self.registrations, self.id, exe,
+         group) = _HELLO.unpack(hello)
+        if magic != MAGIC or size != len(hello):
+            raise ValueError(f"not a hello: {hello[:32]!r}")
+        self.exe, self.group = _text(exe), _text(group)
+        self.descriptor = descriptor
+        self.peer = peer  # the pid as the kernel tells it
+
+    def header(self):
+        """The header's fields that change: slots_used, dropped_loops, dropped_threads,
+        other_waits (a list by kind - 1); and where things lie."""
+        fields = _HEADER.unpack(os.pread(self.descriptor, _HEADER.size, 0))
+        return dict(zip(("slot_count", "threads_offset", "slots_offset", "owner_word"),
+                        (fields[8], fields[9], fields[10], fields[13])),
+                    slots_used=fields[18], dropped_loops=fields[19],
+                    dropped_threads=fields[20], other_waits=list(fields[21:25]))
+
+    def _slot(self, header, index):
+        """Read one slot by the protocol of segment.h."""
+        at = header["slots_offset"] + index * _SLOT_BYTES
+        for _ in range(100):
+            before = os.pread(self.descriptor, 16, at)
+            copy = os.pread(self.descriptor, _SLOT_BYTES, at)
+            if (not struct.unpack("QQ", before)[0] & ATTENDED or
+                    not struct.unpack("QQ", before)[0] & RECORDING):
+                if os.pread(self.descriptor, 16, at) == before:
+                    break
+        fields = list(_SLOT.unpack_from(copy))
+        fields[14] = _text(fields[14])
+        lock = struct.unpack("I", os.pread(
+            self.descriptor, 4, header["threads_offset"] + fields[2] * _THREAD_BYTES
+            + 4 * header["owner_word"]))[0]
+        ring = [_LONG.unpack_from(copy, _LONG_OFFSET + i * _LONG.size) for i in range(32)]
+        return Slot(index, *fields, tid=lock & TID_MASK, died=bool(lock & OWNER_DIED),
+                    counts=_HISTOGRAM.unpack_from(copy, _HISTOGRAM_OFFSET)[:898],
+                    wakeups=sum(_WAKEUP.unpack_from(copy, _WAKEUP_OFFSET)[:114]),
+                    ring=sorted(entry for entry in ring if entry[3]))
+
+    def slots(self):
+        """All slots that were ever used."""
+        header = self.header()
+        return [self._slot(header, i) for i in range(header["slots_used"])]
+
+    def loops(self):
+        """The slots of the loops that live."""
+        return [slot for slot in self.slots() if slot.live]
+
+    def waits(self):
+        """All the waits that were ever counted, in a loop or outside any."""
+        return sum(slot.waits for slot in self.slots()) + sum(self.header()["other_waits"])
+
+
+class Receiver:
+    """Listens on a socket of its own, at .socket, until it is closed; a context manager."""
+
+    def __init__(self, doorbell=False):
+        self.directory = short_directory()
+        self.socket = self.directory / "probe.sock"
+        self.segments = []  # in the order in which they came
+        self._doorbell = None
+        if doorbell:
+            path = self.directory / "doorbell"
+            path.write_bytes(struct.pack("QII", MAGIC, 1, 0).ljust(4096, b"\0"))
+            with path.open("r+b") as file:
+                self._doorbell = mmap.mmap(file.fileno(), 4096)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._listener.bind(str(self.socket))
+        self._listener.listen(1024)
+        self._listener.settimeout(0.1)
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._closing = True
+        self._thread.join()
+        self._listener.close()
+        for segment in self.segments:
+            os.close(segment.descriptor)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _serve(self):
+        while not self._closing:
+            try:
+                connection, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            with connection:
+                self._take(connection)
+
+    def _take(self, connection):
+        connection.settimeout(5)
+        peer = struct.unpack("iII", connection.getsockopt(
+            socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        hello, control, _, _ = connection.recvmsg(4096, socket.CMSG_SPACE(4))
+        if not control:
+            return
+        descriptors = array.array("i")
+        descriptors.frombytes(control[0][2][:4])
+        self.segments.append(Segment(hello, descriptors[0], peer))
+
+    def all_of(self, pid):
+        """Every segment that this process has handed over, the first one first."""
+        return [segment for segment in self.segments if segment.peer == pid]
+
+    def of(self, pid):
+        """The last segment of this process, None while there is none."""
+        found = self.all_of(pid)
+        return found[-1] if found else None
+
+    def ring(self):
+        """Ask the targets to register again, as a daemon without their segments does."""
+        word = ctypes.c_uint32.from_buffer(self._doorbell, 12)
+        word.value += 1
+        libc = ctypes.CDLL(None, use_errno=True)
+        return libc.syscall(_SYS_FUTEX[os.uname().machine], ctypes.byref(word), _FUTEX_WAKE,
+                            0x7FFFFFFF, None, None, 0)
