@@ -6,6 +6,7 @@
 #include "daemon/http.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,12 +43,13 @@ free_body_cb(const void *data, size_t length, void *body)
 	free(body);
 }
 
-/* Send a reply; takes its body. */
+/* Send a reply; takes its body, which HEAD only counts. */
 static void
 send_reply(struct evhttp_request *request, struct http_reply reply)
 {
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
 	struct evbuffer *body = evbuffer_new();
+	char length[24];
 
 	if (!reply.body || !body ||
 		evbuffer_add_reference(
@@ -56,8 +58,13 @@ send_reply(struct evhttp_request *request, struct http_reply reply)
 		evhttp_send_error(request, HTTP_INTERNAL, NULL);
 		goto out;
 	}
+	snprintf(length, sizeof(length), "%zu", reply.length);
+	evhttp_add_header(headers, "Content-Length", length);
 	evhttp_add_header(headers, "Content-Type", reply.content_type);
 	evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
+	/* evhttp itself would send the body in answer to HEAD too. */
+	if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD)
+		evbuffer_drain(body, reply.length);
 	evhttp_send_reply(request, reply.status, NULL, body);
 out:
 	if (body)

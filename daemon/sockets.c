@@ -22,7 +22,7 @@
 
 /* As many processes may register at once, with no daemon there to accept them. */
 #define PROBE_BACKLOG 4096
-#define HTTP_BACKLOG 128
+#define HTTP_BACKLOG 512
 
 /* Whether a daemon still listens at the address: 0 if none, else -errno. */
 static int
