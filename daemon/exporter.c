@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Turns the groups into metrics.
+ *
+ * The delay is exported as a histogram whose unit of counting is a second of loop life:
+ * bucket{le=x} is the time in which an event would have waited at most x, _count the
+ * whole life, _sum the integral of the delay. Every series only grows: what could go
+ * back by a rounding error is computed in whole nanoseconds by the groups.
+ */
+
+#include "config.h"
+
+#include "daemon/exporter.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "daemon/collector.h"
+#include "daemon/groups.h"
+#include "daemon/metrics.h"
+#include "daemon/process.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static const double delay_bounds[] = {
+	0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
+static const double wakeup_bounds[] = {0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025,
+	0.005, 0.01, 0.025, 0.05, 0.1, 1};
+static const double window_quantiles[] = {0.5, 0.9, 0.99, 0.999, 1};
+
+/* One series. */
+struct reading {
+	struct group_view group;
+	struct series_view view;
+	double life_seconds;
+};
+
+typedef void (*add_fn)(struct metrics *metrics, const struct reading *reading);
+
+static struct metric_sample
+series_sample(const struct reading *reading)
+{
+	return (struct metric_sample){.labels = {{"groupname", reading->group.groupname},
+					      {"loop", reading->view.loop}}};
+}
+
+static void
+add_series_value(struct metrics *metrics, const struct reading *reading, double value)
+{
+	struct metric_sample sample = series_sample(reading);
+
+	sample.value = value;
+	metrics_add(metrics, &sample);
+}
+
+static void
+add_delay(struct metrics *metrics, const struct reading *reading)
+{
+	struct metric_point points[COUNT(delay_bounds) + 1];
+	struct metric_sample sample = series_sample(reading);
+	const struct series_view *view = &reading->view;
+	double below_seconds[COUNT(delay_bounds)];
+
+	series_delay_buckets(
+		view, view->total, delay_bounds, COUNT(delay_bounds), below_seconds);
+	for (size_t i = 0; i < COUNT(delay_bounds); i++)
+		points[i] = (struct metric_point){delay_bounds[i], below_seconds[i]};
+	points[COUNT(delay_bounds)] =
+		(struct metric_point){INFINITY, reading->life_seconds};
+	sample.points = points;
+	sample.point_count = COUNT(points);
+	sample.count = reading->life_seconds;
+	sample.sum = series_half_squares(view, view->total);
+	metrics_add(metrics, &sample);
+}
+
+static void
+add_delay_window(struct metrics *metrics, const struct reading *reading)
+{
+	struct metric_point points[COUNT(window_quantiles)];
+	struct metric_sample sample = series_sample(reading);
+	const struct series_view *view = &reading->view;
+	double delays[COUNT(window_quantiles)];
+
+	series_delay_quantiles(
+		view, view->window, window_quantiles, COUNT(window_quantiles), delays);
+	for (size_t i = 0; i < COUNT(points); i++) {
+		points[i].bound = window_quantiles[i];
+		/* Of a loop that did not live there is no delay, not one of zero. */
+		points[i].value = view->window->life_ns ? delays[i] : NAN;
+	}
+	sample.points = points;
+	sample.point_count = COUNT(points);
+	sample.count = reading->life_seconds;
+	sample.sum = series_half_squares(view, view->total);
+	metrics_add(metrics, &sample);
+}
+
+static void
+add_iteration(struct metrics *metrics, const struct reading *reading)
+{
+	const struct histogram *h = &reading->view.total->iteration;
+	struct metric_point points[COUNT(delay_bounds) + 1];
+	struct metric_sample sample = series_sample(reading);
+
+	for (size_t i = 0; i < COUNT(delay_bounds); i++) {
+		points[i].bound = delay_bounds[i];
+		points[i].value = (double)histogram_count_to(h, delay_bounds[i]);
+	}
+	sample.count = (double)histogram_total(h);
+	points[COUNT(delay_bounds)] = (struct metric_point){INFINITY, sample.count};
+	sample.points = points;
+	sample.point_count = COUNT(points);
+	sample.sum = histogram_sum_seconds(h);
+	metrics_add(metrics, &sample);
+}
+
+static void
+add_wakeup(struct metrics *metrics, const struct reading *reading)
+{
+	const struct band_histogram *h = &reading->view.total->wakeup;
+	struct metric_point points[COUNT(wakeup_bounds) + 1];
+	struct metric_sample sample = series_sample(reading);
+
+	for (size_t i = 0; i < COUNT(wakeup_bounds); i++) {
+		points[i].bound = wakeup_bounds[i];
+		points[i].value = (double)band_histogram_count_to(h, wakeup_bounds[i]);
+	}
+	sample.count = (double)band_histogram_total(h);
+	points[COUNT(wakeup_bounds)] = (struct metric_point){INFINITY, sample.count};
+	sample.points = points;
+	sample.point_count = COUNT(points);
+	sample.sum = (double)h->sum_ns / 1e9;
+	metrics_add(metrics, &sample);
+}
+
+static void
+add_loop_time(struct metrics *metrics, const struct reading *reading)
+{
+	struct metric_sample sample = series_sample(reading);
+	const struct series_view *view = &reading->view;
+
+	sample.labels[2] = (struct metric_label){"state", "active"};
+	sample.value = series_active_seconds(view, view->total);
+	metrics_add(metrics, &sample);
+	sample.labels[2].value = "idle";
+	sample.value = series_idle_seconds(view, view->total);
+	metrics_add(metrics, &sample);
+}
+
+static void
+add_nested_wait(struct metrics *metrics, const struct reading *reading)
+{
+	add_series_value(
+		metrics, reading, (double)reading->view.total->nested_wait_ns / 1e9);
+}
+
+static void
+add_events(struct metrics *metrics, const struct reading *reading)
+{
+	add_series_value(metrics, reading, (double)reading->view.total->events);
+}
+
+static const struct {
+	enum metric_type type;
+	const char *name;
+	const char *help;
+	add_fn add;
+} series_families[] = {
+	{METRIC_HISTOGRAM, "looplag_delay_seconds",
+		"How long an event that arrives at a random moment waits until its loop "
+		"attends to it; counted in seconds of loop life, not in events.",
+		add_delay},
+	{METRIC_SUMMARY, "looplag_delay_window_seconds",
+		"The same delay over the last minute; quantile 1 is the longest "
+		"iteration.",
+		add_delay_window},
+	{METRIC_HISTOGRAM, "looplag_iteration_seconds",
+		"Lengths of the loop's iterations, each counting once.", add_iteration},
+	{METRIC_HISTOGRAM, "looplag_wakeup_latency_seconds",
+		"How much later than its timeout the loop's wait came back.", add_wakeup},
+	{METRIC_COUNTER, "looplag_loop_time_seconds_total",
+		"Loop life: active is inside iterations, idle is in the wait call.",
+		add_loop_time},
+	{METRIC_COUNTER, "looplag_nested_wait_seconds_total",
+		"Time of the active, spent blocked in the wait calls of others.",
+		add_nested_wait},
+	{METRIC_COUNTER, "looplag_events_total", "Events that the loop's waits returned.",
+		add_events},
+};
+
+static void
+collect_series(const struct groups *groups, struct metrics *metrics, add_fn add)
+{
+	for (size_t i = 0; i < groups_count(groups); i++) {
+		struct reading reading = {.group = groups_view(groups, i)};
+
+		for (size_t j = 0; j < reading.group.series_count; j++) {
+			reading.view = groups_series_view(groups, i, j);
+			reading.life_seconds = (double)reading.view.total->life_ns / 1e9;
+			add(metrics, &reading);
+		}
+	}
+}
+
+static void
+add_value(
+	struct metrics *metrics, const char *label, const char *label_value, double value)
+{
+	metrics_add(metrics, &(struct metric_sample){
+				     .labels = {{label, label_value}}, .value = value});
+}
+
+static void
+collect_groups(const struct groups *groups, struct metrics *metrics)
+{
+	metrics_family(metrics, METRIC_GAUGE, "looplag_group_processes",
+		"Living processes of the group.");
+	for (size_t i = 0; i < groups_count(groups); i++) {
+		struct group_view group = groups_view(groups, i);
+
+		add_value(metrics, "groupname", group.groupname, group.processes);
+	}
+	metrics_family(metrics, METRIC_GAUGE, "looplag_group_loops",
+		"Living event loops of the group.");
+	for (size_t i = 0; i < groups_count(groups); i++) {
+		struct group_view group = groups_view(groups, i);
+
+		add_value(metrics, "groupname", group.groupname, group.loops);
+	}
+	metrics_family(metrics, METRIC_GAUGE, "looplag_group_info",
+		"Always 1; runtime is what the group's first process runs on.");
+	for (size_t i = 0; i < groups_count(groups); i++) {
+		struct group_view group = groups_view(groups, i);
+
+		metrics_add(
+			metrics, &(struct metric_sample){
+					 .labels = {{"groupname", group.groupname},
+						 {"runtime", group.runtime ? group.runtime
+									   : "unknown"}},
+					 .value = 1});
+	}
+}
+
+static void
+collect_stats(const struct collector_stats *stats, struct metrics *metrics)
+{
+	metrics_family(metrics, METRIC_COUNTER, "looplag_rejected_segments_total",
+		"Registrations that were refused, by reason.");
+	for (enum collector_reason reason = 0; reason < COLLECTOR_REASONS; reason++)
+		add_value(metrics, "reason", collector_reason_name(reason),
+			(double)stats->rejected[reason]);
+	metrics_family(metrics, METRIC_COUNTER, "looplag_dropped_loops_total",
+		"Loops that a process could not record, by what its segment had too few "
+		"of.");
+	add_value(metrics, "reason", "slots", (double)stats->dropped_slots);
+	add_value(metrics, "reason", "threads", (double)stats->dropped_threads);
+	metrics_family(metrics, METRIC_GAUGE, "looplag_build_info",
+		"Always 1; the version of looplagd.");
+	add_value(metrics, "version", PACKAGE_VERSION, 1);
+}
+
+static void
+add_process(struct metrics *metrics, enum metric_type type, const char *name,
+	const char *help, double value)
+{
+	if (isnan(value))
+		return;
+	metrics_family(metrics, type, name, help);
+	metrics_add(metrics, &(struct metric_sample){.value = value});
+}
+
+static void
+collect_process(const struct process_stats *process, struct metrics *metrics)
+{
+	add_process(metrics, METRIC_COUNTER, "process_cpu_seconds_total",
+		"CPU time of looplagd, user and system.", process->cpu_seconds);
+	add_process(metrics, METRIC_GAUGE, "process_open_fds",
+		"Open file descriptors of looplagd.", process->open_fds);
+	add_process(metrics, METRIC_GAUGE, "process_max_fds",
+		"How many file descriptors looplagd may have.", process->max_fds);
+	add_process(metrics, METRIC_GAUGE, "process_virtual_memory_bytes",
+		"Virtual memory of looplagd.", process->virtual_bytes);
+	add_process(metrics, METRIC_GAUGE, "process_resident_memory_bytes",
+		"Resident memory of looplagd.", process->resident_bytes);
+	add_process(metrics, METRIC_GAUGE, "process_start_time_seconds",
+		"When looplagd was started, in seconds since the epoch.",
+		process->start_time_seconds);
+	add_process(metrics, METRIC_GAUGE, "process_threads", "Threads of looplagd.",
+		process->threads);
+}
+
+struct metrics *
+exporter_collect(const struct groups *groups, const struct collector_stats *stats,
+	const struct process_stats *process)
+{
+	struct metrics *metrics = metrics_new();
+
+	if (!metrics)
+		return NULL;
+	for (size_t i = 0; i < COUNT(series_families); i++) {
+		metrics_family(metrics, series_families[i].type, series_families[i].name,
+			series_families[i].help);
+		collect_series(groups, metrics, series_families[i].add);
+	}
+	collect_groups(groups, metrics);
+	collect_stats(stats, metrics);
+	collect_process(process, metrics);
+	return metrics;
+}

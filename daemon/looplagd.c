@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The daemon as a whole: starts the modules in order, runs, and stops them in mirror
+ * order. What cannot be started is told here, once, with a way to mend it.
+ */
+
+#include "config.h"
+
+#include "daemon/looplagd.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "daemon/collector.h"
+#include "daemon/event.h"
+#include "daemon/http.h"
+#include "daemon/log.h"
+#include "daemon/notify.h"
+#include "daemon/options.h"
+#include "daemon/pages.h"
+#include "daemon/sockets.h"
+#include "probes/probe.h"
+
+#define OWN_GROUPNAME "looplagd"
+
+struct looplagd {
+	const struct options *options;
+	struct event_loop *loop;
+	struct event_watch *terminate;
+	struct event_watch *interrupt;
+	struct sockets_inherited sockets;
+	struct collector *collector;
+	struct pages *pages;
+	struct http *http;
+};
+
+static void
+stop(void *arg)
+{
+	event_loop_stop(arg);
+}
+
+/* Make the loop, and have signals end it. */
+static int
+start_loop(struct looplagd *daemon)
+{
+	signal(SIGPIPE, SIG_IGN);
+	/* There is nothing to load anew. */
+	signal(SIGHUP, SIG_IGN);
+	daemon->loop = event_loop_new();
+	if (daemon->loop) {
+		daemon->terminate =
+			event_signal(daemon->loop, SIGTERM, stop, daemon->loop);
+		daemon->interrupt =
+			event_signal(daemon->loop, SIGINT, stop, daemon->loop);
+	}
+	if (!daemon->terminate || !daemon->interrupt) {
+		log_error("loop", "cannot make an event loop: %s", strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+static void
+stop_loop(struct looplagd *daemon)
+{
+	event_watch_free(daemon->interrupt);
+	event_watch_free(daemon->terminate);
+	event_loop_free(daemon->loop);
+}
+
+/* Each target costs descriptors; take as many as there may be. */
+static void
+raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int
+inherit_sockets(struct looplagd *daemon)
+{
+	char name[SOCKETS_NAME_BYTES];
+	int error = sockets_inherit(&daemon->sockets, name);
+
+	if (!error)
+		return 0;
+	if (error == -EPROTOTYPE)
+		log_error("sockets",
+			"cannot use the socket \"%s\" that systemd passed on; give it "
+			"FileDescriptorName=probe and one ListenSequentialPacket=, or "
+			"FileDescriptorName=http and ListenStream= with a port",
+			name);
+	else
+		log_error("sockets", "cannot take sockets from systemd: %s",
+			strerror(-error));
+	return -1;
+}
+
+static void
+explain_probe_socket(const char *path, int error)
+{
+	char directory[SOCKETS_PATH_BYTES];
+
+	strcpy(directory, path);
+	switch (error) {
+	case -EADDRINUSE:
+		log_error("sockets",
+			"cannot listen on %s: another looplagd does; stop it, or choose "
+			"another path with --probe.socket",
+			path);
+		break;
+	case -EEXIST:
+		log_error("sockets",
+			"cannot listen on %s: a file that is no socket is in the way; "
+			"remove "
+			"it, or choose another path with --probe.socket",
+			path);
+		break;
+	case -ENOENT:
+		log_error("sockets",
+			"cannot listen on %s: there is no directory %s; make it, or "
+			"choose "
+			"another path with --probe.socket",
+			path, dirname(directory));
+		break;
+	default:
+		log_error("sockets",
+			"cannot listen on %s: %s; let this user write to %s, or choose "
+			"another path with --probe.socket",
+			path, strerror(-error), dirname(directory));
+		break;
+	}
+}
+
+static int
+start_probe_socket(struct looplagd *daemon)
+{
+	const char *path = daemon->options->probe_socket;
+	int error;
+
+	if (inherit_sockets(daemon))
+		return -1;
+	if (daemon->sockets.probe.fd >= 0)
+		return 0;
+	error = sockets_listen_probe(path, &daemon->sockets.probe);
+	if (error)
+		explain_probe_socket(path, error);
+	return error;
+}
+
+static void
+stop_probe_socket(struct looplagd *daemon)
+{
+	sockets_close_probe(&daemon->sockets.probe);
+}
+
+/* Collect, with the doorbell beside the socket; then be a target like any other. */
+static int
+start_collector(struct looplagd *daemon)
+{
+	char directory[SOCKETS_PATH_BYTES], doorbell[SOCKETS_PATH_BYTES + 16];
+	struct collector_options options = {
+		.socket = daemon->sockets.probe.fd,
+		.doorbell_path = doorbell,
+		.own_groupname = OWN_GROUPNAME,
+	};
+	int error;
+
+	strcpy(directory, daemon->sockets.probe.path);
+	snprintf(doorbell, sizeof(doorbell), "%s/doorbell", dirname(directory));
+	raise_descriptor_limit();
+	error = collector_open(daemon->loop, &options, &daemon->collector);
+	if (error) {
+		log_error("collector",
+			"cannot collect with the doorbell %s: %s; let this user write to "
+			"its "
+			"directory, or choose another with --probe.socket",
+			doorbell, strerror(-error));
+		return error;
+	}
+	if (probe_start(daemon->sockets.probe.path))
+		log_warn("probe", "cannot measure looplagd's own loop, going on without");
+	return 0;
+}
+
+static void
+stop_collector(struct looplagd *daemon)
+{
+	collector_close(daemon->collector);
+}
+
+static void
+explain_http_address(const char *address, int error)
+{
+	const char *remedy = "choose another with --web.listen-address";
+
+	if (error == -EADDRINUSE)
+		remedy = "stop the program that listens there, or choose another address "
+			 "with --web.listen-address";
+	else if (error == -ENXIO)
+		remedy = "no such host; mend --web.listen-address";
+	log_error(
+		"http", "cannot listen on %s: %s; %s", address, strerror(-error), remedy);
+}
+
+/* Listen on the addresses of the command line, unless systemd has passed sockets on. */
+static int
+listen_http(struct looplagd *daemon)
+{
+	const struct options *options = daemon->options;
+	struct sockets_inherited *sockets = &daemon->sockets;
+
+	if (sockets->http_count)
+		return 0;
+	for (size_t i = 0; i < options->listen_count; i++) {
+		const char *address = options->listen_addresses[i];
+		int error = sockets_listen_http(address, &sockets->http[i]);
+
+		if (error) {
+			explain_http_address(address, error);
+			return error;
+		}
+		sockets->http_count++;
+	}
+	return 0;
+}
+
+/* Hand the sockets to the server. */
+static int
+accept_http(struct looplagd *daemon)
+{
+	for (size_t i = 0; i < daemon->sockets.http_count; i++) {
+		int error = http_accept(daemon->http, daemon->sockets.http[i]);
+
+		if (error) {
+			log_error("http", "cannot serve: %s", strerror(-error));
+			return error;
+		}
+	}
+	return 0;
+}
+
+static int
+start_http(struct looplagd *daemon)
+{
+	const struct http_route *routes;
+	size_t count;
+	int error;
+
+	daemon->pages = pages_new(daemon->collector, daemon->options->telemetry_path);
+	if (!daemon->pages) {
+		log_error("http", "cannot serve: out of memory");
+		return -1;
+	}
+	routes = pages_routes(daemon->pages, &count);
+	error = http_open(daemon->loop, routes, count, daemon->pages, &daemon->http);
+	if (error) {
+		log_error("http", "cannot serve: %s", strerror(-error));
+		return error;
+	}
+	return listen_http(daemon) || accept_http(daemon);
+}
+
+static void
+stop_http(struct looplagd *daemon)
+{
+	http_close(daemon->http);
+	pages_free(daemon->pages);
+}
+
+static int
+serve(struct looplagd *daemon)
+{
+	int error;
+
+	pages_set_ready(daemon->pages);
+	for (size_t i = 0; i < daemon->sockets.http_count; i++) {
+		char where[SOCKETS_ADDRESS_BYTES];
+
+		sockets_describe(daemon->sockets.http[i], where);
+		log_info("http", "serving http://%s%s", where,
+			daemon->options->telemetry_path);
+	}
+	log_info("looplagd", "looplagd %s is ready, probes register on %s",
+		PACKAGE_VERSION, daemon->sockets.probe.path);
+	notify_ready("Serving");
+	error = event_loop_run(daemon->loop);
+	notify_stopping();
+	if (error)
+		log_error("loop", "the event loop failed: %s", strerror(-error));
+	else
+		log_info("looplagd", "ending on request");
+	return error;
+}
+
+int
+looplagd_run(const struct options *options)
+{
+	struct looplagd daemon = {.options = options, .sockets.probe.fd = -1};
+	int status = EXIT_FAILURE;
+
+	if (!start_loop(&daemon) && !start_probe_socket(&daemon) &&
+		!start_collector(&daemon) && !start_http(&daemon) && !serve(&daemon))
+		status = EXIT_SUCCESS;
+	stop_http(&daemon);
+	stop_collector(&daemon);
+	stop_probe_socket(&daemon);
+	stop_loop(&daemon);
+	return status;
+}

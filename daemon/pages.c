@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* What looplagd serves at which path. Everything is built when it is asked for. */
+
+#include "config.h"
+
+#include "daemon/pages.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/api.h"
+#include "daemon/collector.h"
+#include "daemon/exporter.h"
+#include "daemon/http.h"
+#include "daemon/metrics.h"
+#include "daemon/process.h"
+#include "daemon/text.h"
+
+#define ROUTES 5
+
+struct pages {
+	struct collector *collector;
+	const char *telemetry_path;
+	bool ready;
+	struct http_route routes[ROUTES];
+};
+
+static struct http_reply
+reply(int status, const char *content_type, char *body)
+{
+	return (struct http_reply){
+		.status = status,
+		.content_type = content_type,
+		.body = body,
+		.length = body ? strlen(body) : 0,
+	};
+}
+
+static struct http_reply
+show_metrics(void *arg)
+{
+	struct http_reply metrics = {.status = 200, .content_type = TEXT_CONTENT_TYPE};
+	struct process_stats process = process_read();
+	struct pages *pages = arg;
+	struct collector_stats stats;
+	struct metrics *model;
+
+	collector_read(pages->collector);
+	stats = collector_stats(pages->collector);
+	model = exporter_collect(collector_groups(pages->collector), &stats, &process);
+	if (model)
+		metrics.body = text_write(model, &metrics.length);
+	metrics_free(model);
+	return metrics;
+}
+
+static struct http_reply
+show_groups(void *arg)
+{
+	struct pages *pages = arg;
+
+	collector_read(pages->collector);
+	return reply(200, "application/json",
+		api_groups(collector_groups(pages->collector), API_WINDOW));
+}
+
+static struct http_reply
+show_healthy(void *arg)
+{
+	return reply(200, "text/plain; charset=utf-8", strdup("looplagd is healthy.\n"));
+}
+
+static struct http_reply
+show_ready(void *arg)
+{
+	const struct pages *pages = arg;
+
+	if (!pages->ready)
+		return reply(503, "text/plain; charset=utf-8",
+			strdup("looplagd is not ready yet.\n"));
+	return reply(200, "text/plain; charset=utf-8", strdup("looplagd is ready.\n"));
+}
+
+static struct http_reply
+show_landing(void *arg)
+{
+	const struct pages *pages = arg;
+	char *body;
+
+	/* The telemetry path has no character that would need quoting: see options.c. */
+	if (asprintf(&body,
+		    "<!DOCTYPE html>\n"
+		    "<html lang=\"en\">\n"
+		    "<head><meta charset=\"utf-8\"><title>looplag</title></head>\n"
+		    "<body>\n"
+		    "<h1>looplag</h1>\n"
+		    "<p>Tells how late the event loops of this machine are.</p>\n"
+		    "<p>Version " PACKAGE_VERSION "</p>\n"
+		    "<ul>\n"
+		    "<li><a href=\"%s\">Metrics</a>, for Prometheus</li>\n"
+		    "<li><a href=\"/api/v1/groups\">Groups</a>, as JSON</li>\n"
+		    "<li><a href=\"/-/healthy\">Healthy</a>,\n"
+		    "<a href=\"/-/ready\">ready</a></li>\n"
+		    "</ul>\n"
+		    "</body>\n"
+		    "</html>\n",
+		    pages->telemetry_path) < 0)
+		body = NULL;
+	return reply(200, "text/html; charset=utf-8", body);
+}
+
+struct pages *
+pages_new(struct collector *collector, const char *telemetry_path)
+{
+	struct pages *pages = calloc(1, sizeof(*pages));
+
+	if (!pages)
+		return NULL;
+	*pages = (struct pages){
+		.collector = collector,
+		.telemetry_path = telemetry_path,
+		.routes =
+			{
+				{"/", show_landing},
+				{"/-/healthy", show_healthy},
+				{"/-/ready", show_ready},
+				{"/api/v1/groups", show_groups},
+				{telemetry_path, show_metrics},
+			},
+	};
+	return pages;
+}
+
+void
+pages_free(struct pages *pages)
+{
+	free(pages);
+}
+
+void
+pages_set_ready(struct pages *pages)
+{
+	pages->ready = true;
+}
+
+const struct http_route *
+pages_routes(const struct pages *pages, size_t *ret_count)
+{
+	*ret_count = ROUTES;
+	return pages->routes;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* What looplagd serves at which path: metrics, health, the JSON API, a landing page. */
+#ifndef LOOPLAG_DAEMON_PAGES_H
+#define LOOPLAG_DAEMON_PAGES_H
+
+#include <stddef.h>
+
+struct collector;
+struct http_route;
+struct pages;
+
+/* Borrows both arguments. NULL without memory. */
+struct pages *
+pages_new(struct collector *collector, const char *telemetry_path);
+void
+pages_free(struct pages *pages);
+
+/* From now on /-/ready says so. */
+void
+pages_set_ready(struct pages *pages);
+
+/* To be served with the pages themselves as argument; borrowed from them. */
+const struct http_route *
+pages_routes(const struct pages *pages, size_t *ret_count);
+
+#endif
