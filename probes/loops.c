@@ -15,6 +15,7 @@
 
 enum { LIVE_CHILD, LIVE_YES, LIVE_BUSY };
 
+/* A cache line each: threads that have loops of their own must not share one. */
 struct loop {
 	struct segment_slot *slot;
 	intptr_t key;
@@ -27,7 +28,7 @@ struct loop {
 	uint32_t nothing;   /* the last wait returned nothing */
 	uint64_t
 		nested_mark; /* the slot's nested_wait_ns when the last iteration ended */
-};
+} __attribute__((aligned(64)));
 
 static uint32_t *live;             /* zero in a forked child */
 static uint32_t epoch;             /* of this process; 0: not started */
@@ -338,7 +339,7 @@ move(struct loop *loop, struct loops_thread *thread)
 {
 	struct segment_slot *old = loop->slot, *new;
 	uint64_t alone = SEGMENT_ATTENDED | SEGMENT_RECORDING | 1;
-	const size_t body = offsetof(struct segment_slot, thread);
+	const size_t body = offsetof(struct segment_slot, iterations);
 
 	if (thread_record(thread) < 0)
 		return;
@@ -366,7 +367,8 @@ record(struct loop *loop, struct loops_thread *thread, uint64_t since_ns, uint64
 	uint64_t nested_ns = __atomic_load_n(&slot->nested_wait_ns, __ATOMIC_RELAXED);
 
 	slots_record(slot, since_ns, now_ns, nested_ns - loop->nested_mark);
-	loop->nested_mark = nested_ns;
+	if (unlikely(loop->nested_mark != nested_ns))
+		loop->nested_mark = nested_ns;
 	if (unlikely(loop->segment != current_number()))
 		move(loop, thread);
 	else if (unlikely(slot->thread != (uint32_t)thread->record) &&
@@ -433,7 +435,9 @@ leave(struct loop *loop, uint64_t rest)
 void
 loop_unattend(struct loop *loop, uint64_t now_ns, int nothing)
 {
-	__atomic_store_n(&loop->nothing, (uint32_t)nothing, __ATOMIC_RELAXED);
+	/* Other threads of the loop have this cache line too: leave it to them, if we can. */
+	if (__atomic_load_n(&loop->nothing, __ATOMIC_RELAXED) != (uint32_t)nothing)
+		__atomic_store_n(&loop->nothing, (uint32_t)nothing, __ATOMIC_RELAXED);
 	leave(loop, now_ns);
 }
 

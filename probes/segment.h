@@ -137,26 +137,27 @@ struct segment_long {
  * state and gives it back with release; readers are the daemon and the next such writer.
  */
 struct segment_slot {
-	uint64_t state;        /* atomic, any thread of the loop: see above */
-	uint64_t sequence;     /* grows with every update of this slot */
-	uint32_t thread;       /* thread record of the loop's first thread */
-	uint32_t kind;         /* enum segment_kind */
-	int32_t descriptor;    /* of the epoll instance; -1 for the other kinds */
-	uint32_t life;         /* grows whenever another loop takes the slot */
-	uint64_t born_ns;      /* entry of the loop's first wait */
-	uint64_t ended_ns;     /* when the loop was seen to have ended; 0: it has not */
-	uint64_t past_life_ns; /* total life of the loops that had the slot before */
+	/* What waits write, in one cache line, which threads may have to pass around: */
+	uint64_t state;    /* atomic, any thread of the loop: see above */
+	uint64_t sequence; /* grows with every update of this slot */
 	uint64_t iterations;
-	uint64_t active_ns;  /* sum of all iterations: unattended time */
-	uint64_t max_ns;     /* the longest iteration */
-	uint64_t last_ns;    /* when the last iteration ended */
-	uint64_t long_count; /* ring entries written so far; the next goes to index
-				 * long_count % SEGMENT_RING */
+	uint64_t active_ns;   /* sum of all iterations: unattended time */
+	uint64_t last_ns;     /* when the last iteration ended */
+	uint64_t events;      /* added: what the waits returned, summed up */
+	uint64_t other_waits; /* added: waits of this loop that ended no iteration */
+	uint32_t kind;        /* enum segment_kind */
+	uint32_t life;        /* grows whenever another loop takes the slot */
+	/* What most of them only read: */
+	uint64_t max_ns;         /* the longest iteration */
+	uint32_t thread;         /* thread record of the loop's first thread */
+	int32_t descriptor;      /* of the epoll instance; -1 for the other kinds */
+	uint64_t born_ns;        /* entry of the loop's first wait */
+	uint64_t ended_ns;       /* when the loop was seen to have ended; 0: it has not */
+	uint64_t past_life_ns;   /* total life of the loops that had the slot before */
+	uint64_t long_count;     /* ring entries written so far; the next goes to index
+				  * long_count % SEGMENT_RING */
+	uint64_t nested_wait_ns; /* added: in iterations, time in the waits of others */
 	char label[SEGMENT_NAME_BYTES - 32]; /* name given by the program, or empty */
-	/* Added: */
-	uint64_t events;         /* what the waits returned, summed up */
-	uint64_t nested_wait_ns; /* in iterations: time in the wait calls of others */
-	uint64_t other_waits;    /* waits of this loop that began no iteration's end */
 	uint64_t reserved[13];
 	struct segment_long ring[SEGMENT_RING];
 	struct histogram iteration;   /* lengths of the iterations */
