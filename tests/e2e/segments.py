@@ -33,7 +33,7 @@ V8, CPYTHON = 1, 2
 
 _HELLO = struct.Struct("QIIQQIIII16s64s64s64x")
 _HEADER = struct.Struct("QIIQ16sIIIIIIIIIIQ64s64sQQQ4Q")
-_SLOT = struct.Struct("QQIIiIQQQQQQQQ32sQQQ")
+_SLOT = struct.Struct("QQQQQQQIIQIiQQQQQ32s")
 _SLOT_BYTES = 12288
 _THREAD_BYTES = 64
 _LONG_OFFSET, _LONG = 256, struct.Struct("QQQQ")
@@ -53,22 +53,22 @@ class Slot:
     index: int
     state: int
     sequence: int
-    thread: int
+    iterations: int
+    active_ns: int
+    last_ns: int
+    events: int
+    other_waits: int
     kind: int
-    descriptor: int
     life: int
+    max_ns: int
+    thread: int
+    descriptor: int
     born_ns: int
     ended_ns: int
     past_life_ns: int
-    iterations: int
-    active_ns: int
-    max_ns: int
-    last_ns: int
     long_count: int
-    label: str
-    events: int
     nested_wait_ns: int
-    other_waits: int
+    label: str
     tid: int        # of its thread; 0 once that has died
     died: bool      # its thread has
     counts: tuple   # of the iteration histogram
@@ -127,9 +127,9 @@ class Segment:
                 if os.pread(self.descriptor, 16, at) == before:
                     break
         fields = list(_SLOT.unpack_from(copy))
-        fields[14] = _text(fields[14])
+        fields[17] = _text(fields[17])
         lock = struct.unpack("I", os.pread(
-            self.descriptor, 4, header["threads_offset"] + fields[2] * _THREAD_BYTES
+            self.descriptor, 4, header["threads_offset"] + fields[10] * _THREAD_BYTES
             + 4 * header["owner_word"]))[0]
         ring = [_LONG.unpack_from(copy, _LONG_OFFSET + i * _LONG.size) for i in range(32)]
         return Slot(index, *fields, tid=lock & TID_MASK, died=bool(lock & OWNER_DIED),
