@@ -3,7 +3,6 @@
 
 #include "probes/waits.h"
 
-#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -316,7 +315,7 @@ add_result(struct loop *loop, const struct wait *wait, uint64_t now_ns, int resu
 }
 
 void
-waits_leave(struct wait *wait, int result, int error)
+waits_leave(struct wait *wait, int result)
 {
 	struct thread *thread;
 	uint64_t now_ns;
@@ -339,7 +338,7 @@ waits_leave(struct wait *wait, int result, int error)
 			loop_unattend(wait->loop.loop, now_ns, result <= 0);
 		}
 	}
-	if (wait->candidate && (result >= 0 || error == EINTR)) {
+	if (wait->candidate && result >= 0) {
 		wait->candidate->waits++;
 		wait->candidate->enter_ns = wait->begin_ns;
 		wait->candidate->leave_ns = now_ns;

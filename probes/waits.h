@@ -63,9 +63,9 @@ void
 waits_enter(struct wait *wait, uint32_t kind, intptr_t key, unsigned descriptors,
 	int64_t timeout_ns, uintptr_t frame);
 
-/* It has returned `result`, and errno is `error` if that is negative. */
+/* It has returned `result`. */
 void
-waits_leave(struct wait *wait, int result, int error);
+waits_leave(struct wait *wait, int result);
 
 /* A new epoll instance has got this descriptor: the loop that had it is over. */
 void

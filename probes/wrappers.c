@@ -204,7 +204,7 @@ epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
 
 	waits_enter(&wait, SEGMENT_KIND_EPOLL, epfd, 2, from_ms(timeout), FRAME);
 	result = real_epoll_wait(epfd, events, max, timeout);
-	waits_leave(&wait, result, result < 0 ? errno : 0);
+	waits_leave(&wait, result);
 	return result;
 }
 
@@ -217,7 +217,7 @@ epoll_pwait(
 
 	waits_enter(&wait, SEGMENT_KIND_EPOLL, epfd, 2, from_ms(timeout), FRAME);
 	result = real_epoll_pwait(epfd, events, max, timeout, mask);
-	waits_leave(&wait, result, result < 0 ? errno : 0);
+	waits_leave(&wait, result);
 	return result;
 }
 
@@ -230,7 +230,7 @@ epoll_pwait2(int epfd, struct epoll_event *events, int max,
 
 	waits_enter(&wait, SEGMENT_KIND_EPOLL, epfd, 2, from_timespec(timeout), FRAME);
 	result = real_epoll_pwait2(epfd, events, max, timeout, mask);
-	waits_leave(&wait, result, result < 0 ? errno : 0);
+	waits_leave(&wait, result);
 	return result;
 }
 
@@ -243,7 +243,7 @@ poll(struct pollfd *fds, nfds_t count, int timeout)
 	waits_enter(
 		&wait, SEGMENT_KIND_POLL, SITE, (unsigned)count, from_ms(timeout), FRAME);
 	result = real_poll(fds, count, timeout);
-	waits_leave(&wait, result, result < 0 ? errno : 0);
+	waits_leave(&wait, result);
 	return result;
 }
 
@@ -256,7 +256,7 @@ __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t bytes)
 	waits_enter(
 		&wait, SEGMENT_KIND_POLL, SITE, (unsigned)count, from_ms(timeout), FRAME);
 	result = real___poll_chk(fds, count, timeout, bytes);
-	waits_leave(&wait, result, result < 0 ? errno : 0);
+	waits_leave(&wait, result);
 	return result;
 }
 
@@ -270,7 +270,7 @@ ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 	waits_enter(&wait, SEGMENT_KIND_POLL, SITE, (unsigned)count,
 		from_timespec(timeout), FRAME);
 	result = real_ppoll(fds, count, timeout, mask);
-	waits_leave(&wait, result, result < 0 ? errno : 0);
+	waits_leave(&wait, result);
 	return result;
 }
 
@@ -284,7 +284,7 @@ __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 	waits_enter(&wait, SEGMENT_KIND_POLL, SITE, (unsigned)count,
 		from_timespec(timeout), FRAME);
 	result = real___ppoll_chk(fds, count, timeout, mask, bytes);
-	waits_leave(&wait, result, result < 0 ? errno : 0);
+	waits_leave(&wait, result);
 	return result;
 }
 
@@ -301,7 +301,7 @@ select(int count, fd_set *readable, fd_set *writable, fd_set *urgent,
 	waits_enter(&wait, SEGMENT_KIND_SELECT, SITE,
 		count_selected(count, readable, writable, urgent), timeout_ns, FRAME);
 	result = real_select(count, readable, writable, urgent, timeout);
-	waits_leave(&wait, result, result < 0 ? errno : 0);
+	waits_leave(&wait, result);
 	return result;
 }
 
@@ -316,6 +316,6 @@ pselect(int count, fd_set *readable, fd_set *writable, fd_set *urgent,
 		count_selected(count, readable, writable, urgent), from_timespec(timeout),
 		FRAME);
 	result = real_pselect(count, readable, writable, urgent, timeout, mask);
-	waits_leave(&wait, result, result < 0 ? errno : 0);
+	waits_leave(&wait, result);
 	return result;
 }
