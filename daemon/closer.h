@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Closing descriptors that came from strangers: it may block for as long as they like. */
+/* Closing what came from strangers: it may block for as long as they like. */
 #ifndef LOOPLAG_DAEMON_CLOSER_H
 #define LOOPLAG_DAEMON_CLOSER_H
 
-/* Close a stranger's descriptor, in a thread of its own unless it lies in memory. */
+/* Close a stranger's descriptor, or a connection to one, without waiting for it: in
+ * another thread unless it lies in memory. */
 void
 closer_close(int fd);
 

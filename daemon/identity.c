@@ -270,7 +270,18 @@ last_number(const char *status, const char *key)
 	s = line + strcspn(line, "\n");
 	while (s > line && isdigit((unsigned char)s[-1]))
 		s--;
-	return isdigit((unsigned char)*s) ? (pid_t)strtol(s, NULL, 10) : -1;
+	return s[-1] != '-' && isdigit((unsigned char)*s) ? (pid_t)strtol(s, NULL, 10)
+							  : -1;
+}
+
+bool
+identity_is_current(int pidfd, pid_t pid)
+{
+	char path[PATH_BYTES], text[FILE_BYTES];
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	return pidfd >= 0 && read_file(path, text) == 0 &&
+	       last_number(text, "\nPid:") == pid;
 }
 
 /* Fill in a thread by our own number of it, if the innermost namespace calls it `tid`. */
@@ -285,6 +296,7 @@ take_thread(pid_t ours, pid_t tid, struct identity_thread *ret_thread)
 	if (last_number(text, "\nNSpid:") != tid && last_number(text, "\nPid:") != tid)
 		return -ENOENT;
 	ret_thread->tgid = last_number(text, "\nTgid:");
+	ret_thread->is_main = ret_thread->tgid == ours;
 	return identity_command(ours, ret_thread->name);
 }
 

@@ -51,8 +51,14 @@ identity_offset_in(const char *timens_offsets, int64_t *ret_ns);
 __attribute__((warn_unused_result)) int
 identity_clock_shift(pid_t pid, int64_t *ret_shift_ns);
 
+/* Whether the pidfd's process still has that number, so that what was read about the
+ * number was about it. It may be dead, but nobody has reaped it. */
+bool
+identity_is_current(int pidfd, pid_t pid);
+
 struct identity_thread {
 	pid_t tgid; /* as we count */
+	bool is_main;
 	char name[IDENTITY_NAME_BYTES];
 };
 

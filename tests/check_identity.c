@@ -239,12 +239,14 @@ START_TEST(a_living_process_is_known)
 		usleep(100);
 	ck_assert_int_eq(identity_thread(getpid(), true, tid, &thread), 0);
 	ck_assert_int_eq(thread.tgid, getpid());
+	ck_assert(!thread.is_main);
 	ck_assert_str_eq(thread.name, "io-thread-7");
 	/* As if it lived in another namespace, which happens to count as we do. */
 	ck_assert_int_eq(identity_thread(getpid(), false, tid, &thread), 0);
 	ck_assert_str_eq(thread.name, "io-thread-7");
 	ck_assert_int_eq(identity_thread(getpid(), false, 1, &thread), -ENOENT);
 	ck_assert_int_eq(identity_thread(getpid(), true, getpid(), &thread), 0);
+	ck_assert(thread.is_main);
 	ck_assert_int_eq(thread.tgid, getpid());
 }
 END_TEST
@@ -266,6 +268,24 @@ START_TEST(a_dead_process_is_not_known)
 	ck_assert_int_lt(identity_thread(pid, true, pid, &thread), 0);
 	ck_assert_int_lt(identity_thread(pid, false, pid, &thread), 0);
 	ck_assert_int_lt(identity_is_epoll(pid, 0), 0);
+}
+END_TEST
+
+START_TEST(a_number_is_a_processs_until_it_is_reaped)
+{
+	pid_t pid = fork();
+	int pidfd;
+
+	if (pid == 0)
+		_exit(0);
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	ck_assert_int_ge(pidfd, 0);
+	ck_assert(identity_is_current(pidfd, pid));
+	ck_assert(!identity_is_current(pidfd, getpid()));
+	ck_assert(!identity_is_current(-1, pid));
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	ck_assert(!identity_is_current(pidfd, pid));
+	close(pidfd);
 }
 END_TEST
 
@@ -301,6 +321,7 @@ main(void)
 	tcase_add_test(tcase, clock_offsets_are_read);
 	tcase_add_test(tcase, a_living_process_is_known);
 	tcase_add_test(tcase, a_dead_process_is_not_known);
+	tcase_add_test(tcase, a_number_is_a_processs_until_it_is_reaped);
 	tcase_add_test(tcase, an_epoll_instance_is_told_from_other_descriptors);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);

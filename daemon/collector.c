@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The collector: the reception lets guests in, the targets are read once a second and
+ * whenever somebody wants to know, and the groups hold what came of it.
+ */
+
+#include "config.h"
+
+#include "daemon/collector.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/doorbell.h"
+#include "daemon/event.h"
+#include "daemon/groups.h"
+#include "daemon/reception.h"
+#include "daemon/targets.h"
+
+/* Windows and deaths are right without anybody who asks. */
+#define PERIOD_NS 1000000000ull
+
+struct collector {
+	struct groups *groups;
+	struct targets *targets;
+	struct reception *reception;
+	struct doorbell *doorbell;
+	struct event_watch *tick;
+	char *own_groupname;
+	struct collector_stats stats;
+};
+
+const char *
+collector_reason_name(enum collector_reason reason)
+{
+	static const char *const names[COLLECTOR_REASONS] = {
+		[COLLECTOR_HELLO] = "hello",
+		[COLLECTOR_VERSION] = "version",
+		[COLLECTOR_DESCRIPTOR] = "descriptor",
+		[COLLECTOR_SIZE] = "size",
+		[COLLECTOR_SEALS] = "seals",
+		[COLLECTOR_HEADER] = "header",
+		[COLLECTOR_TIMEOUT] = "timeout",
+		[COLLECTOR_QUOTA] = "quota",
+		[COLLECTOR_RESOURCES] = "resources",
+	};
+
+	return names[reason];
+}
+
+static void
+admit(void *arg, const struct reception_guest *guest)
+{
+	struct collector *collector = arg;
+
+	targets_admit(collector->targets, guest);
+}
+
+static void
+refuse(void *arg, enum collector_reason reason)
+{
+	struct collector *collector = arg;
+
+	collector->stats.rejected[reason]++;
+}
+
+static void
+tick(void *arg)
+{
+	collector_read(arg);
+}
+
+int
+collector_open(struct event_loop *loop, const struct collector_options *options,
+	struct collector **ret_collector)
+{
+	struct collector *collector = calloc(1, sizeof(*collector));
+	struct reception_calls calls = {admit, refuse, collector};
+	int r = -ENOMEM;
+
+	if (!collector)
+		return r;
+	collector->groups = groups_new();
+	if (options->own_groupname)
+		collector->own_groupname = strdup(options->own_groupname);
+	if (collector->groups && !collector->own_groupname == !options->own_groupname)
+		collector->targets = targets_new(loop, collector->groups,
+			collector->own_groupname, &collector->stats);
+	collector->tick = event_every(loop, PERIOD_NS, tick, collector);
+	if (!collector->targets || !collector->tick)
+		goto fail;
+	r = reception_open(loop, options->socket, &calls, &collector->reception);
+	if (r == 0 && options->doorbell_path)
+		r = doorbell_open(options->doorbell_path, &collector->doorbell);
+	if (r < 0)
+		goto fail;
+	/* We know nobody yet. */
+	if (collector->doorbell)
+		doorbell_ring_daemon(collector->doorbell);
+	*ret_collector = collector;
+	return 0;
+fail:
+	collector_close(collector);
+	return r;
+}
+
+void
+collector_close(struct collector *collector)
+{
+	if (!collector)
+		return;
+	doorbell_close(collector->doorbell);
+	reception_close(collector->reception);
+	event_watch_free(collector->tick);
+	targets_free(collector->targets);
+	groups_free(collector->groups);
+	free(collector->own_groupname);
+	free(collector);
+}
+
+void
+collector_read(struct collector *collector)
+{
+	uint64_t now_ns = event_now_ns();
+
+	groups_begin_reading(collector->groups, now_ns);
+	targets_read(collector->targets, now_ns, true);
+}
+
+struct groups *
+collector_groups(struct collector *collector)
+{
+	return collector->groups;
+}
+
+struct collector_stats
+collector_stats(const struct collector *collector)
+{
+	return collector->stats;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* What a target's group and runtime are called. */
+#ifndef LOOPLAG_DAEMON_NAMING_H
+#define LOOPLAG_DAEMON_NAMING_H
+
+#include "daemon/identity.h"
+#include "daemon/reception.h"
+
+/* The systemd unit; else the target's own wish; else its command name. What only the
+ * kernel can tell is taken from it alone, while the process's number is surely its own. */
+void
+naming_group(const struct reception_guest *guest, char ret_name[IDENTITY_NAME_BYTES]);
+
+/* "node", "python", "java", or NULL. */
+const char *
+naming_runtime(const struct segment_hello *hello);
+
+#endif

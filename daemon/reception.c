@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+/* Connections that have not said yet what they want; see reception.h. */
+
+#include "config.h"
+
+#include "daemon/reception.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "daemon/closer.h"
+#include "daemon/event.h"
+#include "daemon/hello.h"
+#include "daemon/identity.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+
+/* Others of our events come between two batches. */
+#define BATCH 32
+/* Without descriptors we try again after this. */
+#define PAUSE_NS 50000000ull
+/* Younger than this nobody has to go: the message may be on its way. */
+#define PATIENCE_NS 20000000ull
+
+struct connection {
+	TAILQ_ENTRY(connection) entry;
+	struct reception *reception;
+	struct event_watch *watch;
+	int fd;
+	pid_t pid;
+	uid_t uid;
+	uint64_t since_ns;
+};
+
+struct reception {
+	struct event_loop *loop;
+	struct reception_calls calls;
+	struct event_watch *listening;
+	struct event_watch *pause;    /* when we listen again; NULL: we do */
+	struct event_watch *deadline; /* of the first connection; NULL: there is none */
+	TAILQ_HEAD(, connection) waiting; /* the oldest first */
+	int socket;
+	int spare; /* closed for a moment when there are no other descriptors; or -1 */
+};
+
+static void
+refuse(struct reception *reception, enum collector_reason reason)
+{
+	reception->calls.refuse(reception->calls.arg, reason);
+}
+
+static void
+dismiss(struct connection *connection)
+{
+	TAILQ_REMOVE(&connection->reception->waiting, connection, entry);
+	event_watch_free(connection->watch);
+	closer_close(connection->fd);
+	free(connection);
+}
+
+static void
+check_deadline(void *arg);
+
+/* Wait for the deadline of the connection that has waited longest. */
+static void
+set_deadline(struct reception *reception)
+{
+	struct connection *first = TAILQ_FIRST(&reception->waiting);
+	uint64_t now = event_now_ns(), due;
+
+	event_watch_free(reception->deadline);
+	reception->deadline = NULL;
+	if (!first)
+		return;
+	due = first->since_ns + RECEPTION_WAIT_NS;
+	reception->deadline = event_after(
+		reception->loop, due > now ? due - now : 1, check_deadline, reception);
+}
+
+static void
+check_deadline(void *arg)
+{
+	struct reception *reception = arg;
+	uint64_t now = event_now_ns();
+	struct connection *first;
+
+	while ((first = TAILQ_FIRST(&reception->waiting)) &&
+		now >= first->since_ns + RECEPTION_WAIT_NS) {
+		dismiss(first);
+		refuse(reception, COLLECTOR_TIMEOUT);
+	}
+	set_deadline(reception);
+}
+
+/* Whether the process with that number is the user's. */
+static bool
+is_of_user(pid_t pid, uid_t uid)
+{
+	struct stat st;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	return stat(path, &st) == 0 && st.st_uid == uid;
+}
+
+/* Fill in a descriptor of the process at the other end, as good as this kernel has it. */
+static void
+find_process(int fd, struct reception_guest *guest)
+{
+	socklen_t size = sizeof(int);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &guest->pidfd, &size) == 0) {
+		(void)fcntl(guest->pidfd, F_SETFD, FD_CLOEXEC);
+		guest->gone = guest->pid > 0 && !reception_is_current(guest);
+		return;
+	}
+	guest->pidfd = -1;
+	guest->gone = errno != ENOPROTOOPT;
+	if (guest->gone || guest->pid <= 0)
+		return;
+	/* Before that option: it could be another process by now, if not another user's. */
+	guest->pidfd = (int)syscall(SYS_pidfd_open, guest->pid, 0);
+	guest->gone = (guest->pidfd < 0 && errno == ESRCH) ||
+		      !is_of_user(guest->pid, guest->uid);
+	if (guest->gone && guest->pidfd >= 0) {
+		close(guest->pidfd);
+		guest->pidfd = -1;
+	}
+}
+
+bool
+reception_is_current(const struct reception_guest *guest)
+{
+	if (guest->gone || guest->pid <= 0)
+		return false;
+	return guest->pidfd < 0 || identity_is_current(guest->pidfd, guest->pid);
+}
+
+/* Take a connection's message, if it is there. Returns whether the connection has nothing
+ * more to say. */
+static int
+hear(struct connection *connection)
+{
+	struct reception *reception = connection->reception;
+	struct reception_guest guest = {.pid = connection->pid, .uid = connection->uid};
+	enum collector_reason reason;
+	int r = hello_receive(connection->fd, &guest.hello, &guest.fd, &reason);
+
+	if (r == -EAGAIN)
+		return 0;
+	if (r < 0) {
+		refuse(reception, reason);
+		return 1;
+	}
+	find_process(connection->fd, &guest);
+	reception->calls.admit(reception->calls.arg, &guest);
+	return 1;
+}
+
+static void
+on_message(void *arg)
+{
+	struct connection *connection = arg;
+	struct reception *reception = connection->reception;
+
+	if (!hear(connection))
+		return;
+	dismiss(connection);
+	set_deadline(reception);
+}
+
+/* See to it that one user has room for one connection more. Returns whether there is. */
+static int
+make_room(struct reception *reception, uid_t uid)
+{
+	struct connection *connection, *oldest = NULL;
+	unsigned count = 0;
+
+	TAILQ_FOREACH (connection, &reception->waiting, entry) {
+		if (connection->uid != uid)
+			continue;
+		if (!oldest)
+			oldest = connection;
+		count++;
+	}
+	if (count < RECEPTION_WAITING_MAX)
+		return 1;
+	refuse(reception, COLLECTOR_QUOTA);
+	if (event_now_ns() < oldest->since_ns + PATIENCE_NS)
+		return 0;
+	dismiss(oldest);
+	return 1;
+}
+
+/* Let a connection that has said nothing so far wait. */
+static void
+let_wait(struct connection *connection)
+{
+	struct reception *reception = connection->reception;
+	int first = TAILQ_EMPTY(&reception->waiting);
+
+	if (!make_room(reception, connection->uid)) {
+		closer_close(connection->fd);
+		free(connection);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&reception->waiting, connection, entry);
+	connection->since_ns = event_now_ns();
+	connection->watch =
+		event_readable(reception->loop, connection->fd, on_message, connection);
+	if (!connection->watch) {
+		dismiss(connection);
+		refuse(reception, COLLECTOR_RESOURCES);
+	} else if (first) {
+		set_deadline(reception);
+	}
+}
+
+static struct connection *
+connection_new(struct reception *reception, int fd)
+{
+	struct connection *connection = calloc(1, sizeof(*connection));
+	socklen_t size = sizeof(struct ucred);
+	struct ucred peer;
+
+	if (!connection || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) {
+		free(connection);
+		refuse(reception, COLLECTOR_RESOURCES);
+		closer_close(fd);
+		return NULL;
+	}
+	connection->reception = reception;
+	connection->fd = fd;
+	connection->pid = peer.pid;
+	connection->uid = peer.uid;
+	return connection;
+}
+
+static void
+on_connect(void *arg);
+
+static void
+end_pause(void *arg)
+{
+	struct reception *reception = arg;
+
+	event_watch_free(reception->pause);
+	reception->pause = NULL;
+	reception->listening =
+		event_readable(reception->loop, reception->socket, on_connect, reception);
+}
+
+/* Without descriptors nobody can be accepted, and the socket would be readable for ever.
+ * With the spare one the first in the queue is sent away; the others wait a little. */
+static void
+use_spare(struct reception *reception)
+{
+	int fd;
+
+	if (reception->spare >= 0)
+		close(reception->spare);
+	fd = accept4(reception->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd >= 0) {
+		close(fd);
+		refuse(reception, COLLECTOR_RESOURCES);
+	}
+	reception->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	reception->pause = event_after(reception->loop, PAUSE_NS, end_pause, reception);
+	if (!reception->pause)
+		return;
+	event_watch_free(reception->listening);
+	reception->listening = NULL;
+}
+
+static void
+on_connect(void *arg)
+{
+	struct reception *reception = arg;
+	struct connection *batch[BATCH];
+	unsigned count = 0;
+
+	/* First all of them, then what they have to say: a message that is just being sent
+	 * has time to come. */
+	while (count < BATCH) {
+		int fd = accept4(
+			reception->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd < 0) {
+			if (errno == EMFILE || errno == ENFILE)
+				use_spare(reception);
+			break;
+		}
+		batch[count] = connection_new(reception, fd);
+		if (batch[count])
+			count++;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		if (hear(batch[i])) {
+			closer_close(batch[i]->fd);
+			free(batch[i]);
+		} else {
+			let_wait(batch[i]);
+		}
+	}
+}
+
+int
+reception_open(struct event_loop *loop, int socket, const struct reception_calls *calls,
+	struct reception **ret_reception)
+{
+	struct reception *reception = calloc(1, sizeof(*reception));
+
+	if (!reception)
+		return -ENOMEM;
+	TAILQ_INIT(&reception->waiting);
+	reception->loop = loop;
+	reception->calls = *calls;
+	reception->socket = socket;
+	reception->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	reception->listening = event_readable(loop, socket, on_connect, reception);
+	if (!reception->listening) {
+		reception_close(reception);
+		return -ENOMEM;
+	}
+	*ret_reception = reception;
+	return 0;
+}
+
+void
+reception_close(struct reception *reception)
+{
+	if (!reception)
+		return;
+	while (!TAILQ_EMPTY(&reception->waiting))
+		dismiss(TAILQ_FIRST(&reception->waiting));
+	event_watch_free(reception->deadline);
+	event_watch_free(reception->pause);
+	event_watch_free(reception->listening);
+	if (reception->spare >= 0)
+		close(reception->spare);
+	free(reception);
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/* The list of targets; see targets.h. */
+
+#include "config.h"
+
+#include "daemon/targets.h"
+
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "daemon/event.h"
+#include "daemon/hello.h"
+#include "daemon/reader.h"
+#include "daemon/reception.h"
+#include "daemon/target.h"
+
+/* Descriptors that are left for all else. */
+#define DESCRIPTORS_KEPT 256
+
+struct entry {
+	TAILQ_ENTRY(entry) entry;
+	struct targets *targets;
+	struct target *target;
+	struct event_watch *death;
+	bool superseded; /* its process has registered anew, or is another program */
+	uint64_t orphan_since_ns; /* 0: it is none */
+};
+
+struct targets {
+	struct event_loop *loop;
+	struct groups *groups;
+	const char *own_groupname;
+	struct collector_stats *stats;
+	TAILQ_HEAD(, entry) entries; /* in the order in which they came */
+};
+
+struct targets *
+targets_new(struct event_loop *loop, struct groups *groups, const char *own_groupname,
+	struct collector_stats *stats)
+{
+	struct targets *targets = calloc(1, sizeof(*targets));
+
+	if (!targets)
+		return NULL;
+	TAILQ_INIT(&targets->entries);
+	targets->loop = loop;
+	targets->groups = groups;
+	targets->own_groupname = own_groupname;
+	targets->stats = stats;
+	return targets;
+}
+
+static void
+remove_entry(struct entry *entry)
+{
+	struct targets *targets = entry->targets;
+	struct entry *other;
+
+	TAILQ_REMOVE(&targets->entries, entry, entry);
+	TAILQ_FOREACH (other, &targets->entries, entry)
+		if (target_older(other->target) == entry->target)
+			target_set_older(other->target, target_older(entry->target));
+	event_watch_free(entry->death);
+	target_free(entry->target);
+	free(entry);
+}
+
+void
+targets_free(struct targets *targets)
+{
+	if (!targets)
+		return;
+	while (!TAILQ_EMPTY(&targets->entries))
+		remove_entry(TAILQ_FIRST(&targets->entries));
+	free(targets);
+}
+
+static void
+read_entry(struct entry *entry, uint64_t now_ns, bool seen)
+{
+	struct target_reading reading = {
+		.now_ns = now_ns, .seen = seen, .stats = entry->targets->stats};
+
+	target_read(entry->target, &reading);
+}
+
+/* The registrant is no more: read what it has left. */
+static void
+on_death(void *arg)
+{
+	struct entry *entry = arg;
+	uint64_t now_ns = event_now_ns();
+
+	event_watch_free(entry->death);
+	entry->death = NULL;
+	target_died(entry->target, now_ns);
+	read_entry(entry, now_ns, false);
+}
+
+/* The one that has been an orphan longest, of one user or (-1) of all. */
+static struct entry *
+find_orphan(struct targets *targets, uid_t uid)
+{
+	struct entry *entry, *oldest = NULL;
+
+	TAILQ_FOREACH (entry, &targets->entries, entry)
+		if (entry->orphan_since_ns &&
+			(uid == (uid_t)-1 || target_uid(entry->target) == uid) &&
+			(!oldest || entry->orphan_since_ns < oldest->orphan_since_ns))
+			oldest = entry;
+	return oldest;
+}
+
+/* How many targets we have descriptors for. */
+static size_t
+find_capacity(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		limit.rlim_cur = 1024;
+	return limit.rlim_cur > 2 * DESCRIPTORS_KEPT
+		       ? (limit.rlim_cur - DESCRIPTORS_KEPT) / 2
+		       : limit.rlim_cur / 4;
+}
+
+/* See to it that there is room for one more. Returns 0, or -1 with the reason. */
+static int
+make_room(struct targets *targets, uid_t uid, enum collector_reason *ret_reason)
+{
+	size_t all = 0, of_user = 0;
+	struct entry *entry, *orphan;
+
+	TAILQ_FOREACH (entry, &targets->entries, entry) {
+		all++;
+		of_user += target_uid(entry->target) == uid;
+	}
+	if (of_user >= (uid ? TARGETS_PER_USER : TARGETS_OF_ROOT)) {
+		*ret_reason = COLLECTOR_QUOTA;
+		orphan = find_orphan(targets, uid);
+	} else if (all >= find_capacity()) {
+		*ret_reason = COLLECTOR_RESOURCES;
+		orphan = find_orphan(targets, (uid_t)-1);
+	} else {
+		return 0;
+	}
+	if (!orphan)
+		return -1;
+	remove_entry(orphan);
+	return 0;
+}
+
+/* Find what is known of the target's process already. Returns 0, or -1 if this very
+ * registration is. */
+static int
+relate(struct targets *targets, struct entry *entry, const struct segment_hello *hello)
+{
+	struct entry *other;
+
+	TAILQ_FOREACH (other, &targets->entries, entry) {
+		if (!target_is_same_process(other->target, entry->target)) {
+			if (hello->registrations && target_pid(entry->target) > 0 &&
+				target_has_member(
+					other->target, target_pid(entry->target)))
+				target_set_older(entry->target, other->target);
+			continue;
+		}
+		if (target_repeats(entry->target, other->target))
+			return -1;
+		other->superseded = true;
+		target_set_older(entry->target, other->target);
+	}
+	return 0;
+}
+
+/* Make an entry of a guest. Returns NULL with the reason; the guest's descriptors are
+ * closed then. */
+static struct entry *
+entry_new(struct targets *targets, const struct reception_guest *guest, uint64_t now_ns,
+	enum collector_reason *ret_reason)
+{
+	struct entry *entry = NULL;
+	struct segment_header header;
+
+	*ret_reason = COLLECTOR_HEADER;
+	if (reader_read_header(guest->fd, &header) < 0 ||
+		hello_check_header(&guest->hello, &header, ret_reason) < 0 ||
+		make_room(targets, guest->uid, ret_reason) < 0)
+		goto fail;
+	*ret_reason = COLLECTOR_RESOURCES;
+	entry = calloc(1, sizeof(*entry));
+	if (!entry)
+		goto fail;
+	entry->target = target_new(
+		guest, &header, targets->groups, targets->own_groupname, now_ns);
+	if (!entry->target)
+		goto fail;
+	entry->targets = targets;
+	return entry;
+fail:
+	free(entry);
+	close(guest->fd);
+	if (guest->pidfd >= 0)
+		close(guest->pidfd);
+	return NULL;
+}
+
+void
+targets_admit(struct targets *targets, const struct reception_guest *guest)
+{
+	uint64_t now_ns = event_now_ns();
+	enum collector_reason reason;
+	struct entry *entry = entry_new(targets, guest, now_ns, &reason);
+
+	if (!entry) {
+		targets->stats->rejected[reason]++;
+		return;
+	}
+	if (relate(targets, entry, &guest->hello) < 0) {
+		target_free(entry->target);
+		free(entry);
+		targets->stats->rejected[COLLECTOR_HEADER]++;
+		return;
+	}
+	TAILQ_INSERT_TAIL(&targets->entries, entry, entry);
+	targets->stats->targets++;
+	if (target_is_alive(entry->target) && target_pidfd(entry->target) >= 0)
+		entry->death = event_readable(
+			targets->loop, target_pidfd(entry->target), on_death, entry);
+	read_entry(entry, now_ns, false);
+}
+
+/* Whether a process is the registrant of any target, which is counted there. */
+static bool
+is_registrant(void *arg, pid_t pid)
+{
+	struct targets *targets = arg;
+	struct entry *entry;
+
+	TAILQ_FOREACH (entry, &targets->entries, entry)
+		if (target_pid(entry->target) == pid && !entry->superseded &&
+			target_is_alive(entry->target))
+			return true;
+	return false;
+}
+
+/* Whether a target will be needed no more when nobody has loops in it. */
+static bool
+is_left(const struct entry *entry)
+{
+	bool unseen = target_pidfd(entry->target) < 0 && target_pid(entry->target) <= 0;
+
+	return entry->superseded || unseen || !target_is_alive(entry->target);
+}
+
+/* Forget orphans that are too old or too many. */
+static void
+forget_orphans(struct targets *targets, uint64_t now_ns)
+{
+	struct entry *entry, *next;
+	unsigned count = 0;
+
+	for (entry = TAILQ_FIRST(&targets->entries); entry; entry = next) {
+		next = TAILQ_NEXT(entry, entry);
+		if (!is_left(entry) || target_has_owners(entry->target))
+			entry->orphan_since_ns = 0;
+		else if (!entry->orphan_since_ns)
+			entry->orphan_since_ns = now_ns;
+		else if (now_ns - entry->orphan_since_ns > TARGETS_ORPHAN_NS) {
+			remove_entry(entry);
+			continue;
+		}
+		count += entry->orphan_since_ns != 0;
+	}
+	while (count-- > TARGETS_ORPHANS)
+		remove_entry(find_orphan(targets, (uid_t)-1));
+}
+
+void
+targets_read(struct targets *targets, uint64_t now_ns, bool seen)
+{
+	struct entry *entry;
+
+	TAILQ_FOREACH (entry, &targets->entries, entry)
+		read_entry(entry, now_ns, seen);
+	TAILQ_FOREACH (entry, &targets->entries, entry)
+		target_count_processes(
+			entry->target, target_processes(entry->target, !entry->superseded,
+					       is_registrant, targets));
+	forget_orphans(targets, now_ns);
+}

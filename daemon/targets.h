@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All targets: who is let in, how many of whom, and how long a segment is kept.
+ *
+ *	guest -> living -> orphan: nobody is left who has a loop in it -> forgotten
+ *
+ * An orphan is kept for a while: the process that registered it may have left a child that
+ * has no loop yet, as a daemon does that forks at its start.
+ */
+#ifndef LOOPLAG_DAEMON_TARGETS_H
+#define LOOPLAG_DAEMON_TARGETS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/collector.h"
+
+#define TARGETS_PER_USER 4096
+#define TARGETS_OF_ROOT 65536
+#define TARGETS_ORPHANS 256
+#define TARGETS_ORPHAN_NS 300000000000ull
+
+struct event_loop;
+struct groups;
+struct reception_guest;
+struct targets;
+
+/* All but the result is borrowed; own_groupname, the group of this very process, may be
+ * NULL. NULL without memory. */
+struct targets *
+targets_new(struct event_loop *loop, struct groups *groups, const char *own_groupname,
+	struct collector_stats *stats);
+void
+targets_free(struct targets *targets);
+
+/* Let the guest in, or refuse it, which is counted. Takes over its descriptors. */
+void
+targets_admit(struct targets *targets, const struct reception_guest *guest);
+
+/* Read all of them into the groups; see target_reading. */
+void
+targets_read(struct targets *targets, uint64_t now_ns, bool seen);
+
+#endif
