@@ -13,6 +13,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/http.h>
+#include <event2/listener.h>
 
 #include "daemon/connections.h"
 #include "daemon/event.h"
@@ -30,6 +31,7 @@
 		EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH)
 
 struct http {
+	struct event_base *base; /* borrowed */
 	struct evhttp *evhttp;
 	const struct http_route *routes;
 	size_t count;
@@ -122,7 +124,8 @@ http_open(struct event_loop *loop, const struct http_route *routes, size_t count
 
 	if (!http)
 		return -ENOMEM;
-	http->evhttp = evhttp_new(event_loop_base(loop));
+	http->base = event_loop_base(loop);
+	http->evhttp = evhttp_new(http->base);
 	if (!http->evhttp) {
 		free(http);
 		return -ENOMEM;
@@ -152,5 +155,14 @@ http_close(struct http *http)
 int
 http_accept(struct http *http, int fd)
 {
-	return evhttp_accept_socket(http->evhttp, fd) ? -ENOMEM : 0;
+	struct evconnlistener *listener =
+		evconnlistener_new(http->base, NULL, NULL, LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+
+	if (!listener)
+		return -ENOMEM;
+	if (!evhttp_bind_listener(http->evhttp, listener)) {
+		evconnlistener_free(listener);
+		return -ENOMEM;
+	}
+	return 0;
 }

@@ -33,7 +33,7 @@ http_open(struct event_loop *loop, const struct http_route *routes, size_t count
 void
 http_close(struct http *http);
 
-/* Serve a listening TCP socket; it belongs to the server then. Returns 0 or -errno. */
+/* Serve a listening TCP socket, borrowed until http_close(). Returns 0 or -errno. */
 __attribute__((warn_unused_result)) int
 http_accept(struct http *http, int fd);
 

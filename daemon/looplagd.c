@@ -29,12 +29,14 @@
 
 #define OWN_GROUPNAME "looplagd"
 
+_Static_assert(OPTIONS_ADDRESSES <= SOCKETS_HTTP, "room for every address");
+
 struct looplagd {
 	const struct options *options;
 	struct event_loop *loop;
 	struct event_watch *terminate;
 	struct event_watch *interrupt;
-	struct sockets_inherited sockets;
+	struct sockets sockets;
 	struct collector *collector;
 	struct pages *pages;
 	struct http *http;
@@ -143,61 +145,19 @@ explain_probe_socket(const char *path, int error)
 	}
 }
 
+/* Listen for probes, unless systemd has passed that socket on. */
 static int
-start_probe_socket(struct looplagd *daemon)
+listen_probe(struct looplagd *daemon)
 {
 	const char *path = daemon->options->probe_socket;
 	int error;
 
-	if (inherit_sockets(daemon))
-		return -1;
 	if (daemon->sockets.probe.fd >= 0)
 		return 0;
 	error = sockets_listen_probe(path, &daemon->sockets.probe);
 	if (error)
 		explain_probe_socket(path, error);
 	return error;
-}
-
-static void
-stop_probe_socket(struct looplagd *daemon)
-{
-	sockets_close_probe(&daemon->sockets.probe);
-}
-
-/* Collect, with the doorbell beside the socket; then be a target like any other. */
-static int
-start_collector(struct looplagd *daemon)
-{
-	char directory[SOCKETS_PATH_BYTES], doorbell[SOCKETS_PATH_BYTES + 16];
-	struct collector_options options = {
-		.socket = daemon->sockets.probe.fd,
-		.doorbell_path = doorbell,
-		.own_groupname = OWN_GROUPNAME,
-	};
-	int error;
-
-	strcpy(directory, daemon->sockets.probe.path);
-	snprintf(doorbell, sizeof(doorbell), "%s/doorbell", dirname(directory));
-	raise_descriptor_limit();
-	error = collector_open(daemon->loop, &options, &daemon->collector);
-	if (error) {
-		log_error("collector",
-			"cannot collect with the doorbell %s: %s; let this user write to "
-			"its "
-			"directory, or choose another with --probe.socket",
-			doorbell, strerror(-error));
-		return error;
-	}
-	if (probe_start(daemon->sockets.probe.path))
-		log_warn("probe", "cannot measure looplagd's own loop, going on without");
-	return 0;
-}
-
-static void
-stop_collector(struct looplagd *daemon)
-{
-	collector_close(daemon->collector);
 }
 
 static void
@@ -219,7 +179,7 @@ static int
 listen_http(struct looplagd *daemon)
 {
 	const struct options *options = daemon->options;
-	struct sockets_inherited *sockets = &daemon->sockets;
+	struct sockets *sockets = &daemon->sockets;
 
 	if (sockets->http_count)
 		return 0;
@@ -234,6 +194,53 @@ listen_http(struct looplagd *daemon)
 		sockets->http_count++;
 	}
 	return 0;
+}
+
+/* Have all sockets before anything else is touched: a second looplagd ends here. */
+static int
+start_sockets(struct looplagd *daemon)
+{
+	return inherit_sockets(daemon) || listen_probe(daemon) || listen_http(daemon);
+}
+
+static void
+stop_sockets(struct looplagd *daemon)
+{
+	sockets_close(&daemon->sockets);
+}
+
+/* Collect, with the doorbell beside the socket; then be a target like any other. */
+static int
+start_collector(struct looplagd *daemon)
+{
+	char directory[SOCKETS_PATH_BYTES], doorbell[SOCKETS_PATH_BYTES + 16];
+	struct collector_options options = {
+		.socket = daemon->sockets.probe.fd,
+		.doorbell_path = doorbell,
+		.own_groupname = OWN_GROUPNAME,
+	};
+	int error;
+
+	strcpy(directory, daemon->sockets.probe.path);
+	snprintf(doorbell, sizeof(doorbell), "%s/doorbell", dirname(directory));
+	raise_descriptor_limit();
+	error = collector_open(daemon->loop, &options, &daemon->collector);
+	if (error) {
+		log_error("collector",
+			"cannot collect with the doorbell %s: %s; let this user write "
+			"there, or choose another directory with --probe.socket",
+			doorbell, strerror(-error));
+		return error;
+	}
+	if (probe_start(daemon->sockets.probe.path))
+		log_warn("probe", "cannot measure looplagd's own loop, going on without");
+	return 0;
+}
+
+static void
+stop_collector(struct looplagd *daemon)
+{
+	collector_close(daemon->collector);
 }
 
 /* Hand the sockets to the server. */
@@ -269,7 +276,7 @@ start_http(struct looplagd *daemon)
 		log_error("http", "cannot serve: %s", strerror(-error));
 		return error;
 	}
-	return listen_http(daemon) || accept_http(daemon);
+	return accept_http(daemon);
 }
 
 static void
@@ -310,12 +317,12 @@ looplagd_run(const struct options *options)
 	struct looplagd daemon = {.options = options, .sockets.probe.fd = -1};
 	int status = EXIT_FAILURE;
 
-	if (!start_loop(&daemon) && !start_probe_socket(&daemon) &&
+	if (!start_loop(&daemon) && !start_sockets(&daemon) &&
 		!start_collector(&daemon) && !start_http(&daemon) && !serve(&daemon))
 		status = EXIT_SUCCESS;
 	stop_http(&daemon);
 	stop_collector(&daemon);
-	stop_probe_socket(&daemon);
+	stop_sockets(&daemon);
 	stop_loop(&daemon);
 	return status;
 }

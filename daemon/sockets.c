@@ -114,6 +114,15 @@ sockets_close_probe(struct probe_socket *probe)
 		unlink(probe->path);
 }
 
+void
+sockets_close(struct sockets *sockets)
+{
+	for (size_t i = 0; i < sockets->http_count; i++)
+		close(sockets->http[i]);
+	sockets->http_count = 0;
+	sockets_close_probe(&sockets->probe);
+}
+
 /* Split HOST:PORT; brackets around an IPv6 host are taken off. */
 static bool
 split_address(
@@ -246,21 +255,20 @@ inherit_probe(int fd, struct probe_socket *ret_probe)
 /* Take a socket for HTTP. Only TCP: a Unix socket would hand evhttp an address of a kind
  * that it has mishandled before. */
 static int
-inherit_http(int fd, struct sockets_inherited *inherited)
+inherit_http(int fd, struct sockets *sockets)
 {
-	if (inherited->http_count == SOCKETS_INHERITED ||
+	if (sockets->http_count == SOCKETS_HTTP ||
 		(sd_is_socket_inet(fd, AF_INET, SOCK_STREAM, 1, 0) <= 0 &&
 			sd_is_socket_inet(fd, AF_INET6, SOCK_STREAM, 1, 0) <= 0))
 		return -EPROTOTYPE;
-	inherited->http[inherited->http_count++] = fd;
+	sockets->http[sockets->http_count++] = fd;
 	return 0;
 }
 
 int
-sockets_inherit(
-	struct sockets_inherited *ret_inherited, char ret_name[SOCKETS_NAME_BYTES])
+sockets_inherit(struct sockets *ret_sockets, char ret_name[SOCKETS_NAME_BYTES])
 {
-	struct sockets_inherited inherited = {.probe = {.fd = -1}};
+	struct sockets sockets = {.probe = {.fd = -1}};
 	char **names = NULL;
 	int count = sd_listen_fds_with_names(1, &names), error = 0;
 
@@ -270,9 +278,9 @@ sockets_inherit(
 		if (!error) {
 			fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 			if (!strcmp(names[i], "probe"))
-				error = inherit_probe(fd, &inherited.probe);
+				error = inherit_probe(fd, &sockets.probe);
 			else if (!strcmp(names[i], "http"))
-				error = inherit_http(fd, &inherited);
+				error = inherit_http(fd, &sockets);
 			else
 				error = -EPROTOTYPE;
 			if (error)
@@ -284,15 +292,14 @@ sockets_inherit(
 	if (count < 0)
 		return count;
 	if (!error)
-		*ret_inherited = inherited;
+		*ret_sockets = sockets;
 	return error;
 }
 #else
 int
-sockets_inherit(
-	struct sockets_inherited *ret_inherited, char ret_name[SOCKETS_NAME_BYTES])
+sockets_inherit(struct sockets *ret_sockets, char ret_name[SOCKETS_NAME_BYTES])
 {
-	*ret_inherited = (struct sockets_inherited){.probe = {.fd = -1}};
+	*ret_sockets = (struct sockets){.probe = {.fd = -1}};
 	return 0;
 }
 #endif

@@ -13,7 +13,7 @@
 
 #define SOCKETS_PATH_BYTES sizeof(((struct sockaddr_un *)0)->sun_path)
 #define SOCKETS_ADDRESS_BYTES 128
-#define SOCKETS_INHERITED 8
+#define SOCKETS_HTTP 8
 #define SOCKETS_NAME_BYTES 256
 
 /* The probe socket, and how to know its file again; fd -1: none. */
@@ -25,18 +25,21 @@ struct probe_socket {
 	char path[SOCKETS_PATH_BYTES];
 };
 
-/* What systemd passed on. */
-struct sockets_inherited {
+/* All that looplagd listens on. */
+struct sockets {
 	struct probe_socket probe;
-	int http[SOCKETS_INHERITED];
+	int http[SOCKETS_HTTP];
 	size_t http_count;
 };
 
 /* Take the sockets that systemd passed on, if any. -EPROTOTYPE: one of them has another
  * name, or is not of the kind that its name promises; ret_name is that name. */
 __attribute__((warn_unused_result)) int
-sockets_inherit(
-	struct sockets_inherited *ret_inherited, char ret_name[SOCKETS_NAME_BYTES]);
+sockets_inherit(struct sockets *ret_sockets, char ret_name[SOCKETS_NAME_BYTES]);
+
+/* Close them all, and remove the probe socket's file if it is the one that we made. */
+void
+sockets_close(struct sockets *sockets);
 
 /*
  * Listen for probes at `path`, for every user. The file that a dead daemon left behind is
@@ -45,7 +48,7 @@ sockets_inherit(
 __attribute__((warn_unused_result)) int
 sockets_listen_probe(const char *path, struct probe_socket *ret_socket);
 
-/* Close it, and remove the file if it is the one that we made. */
+/* Close it, and remove the file if it is ours; nothing for an fd of -1. */
 void
 sockets_close_probe(struct probe_socket *probe);
 
