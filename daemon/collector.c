@@ -15,6 +15,7 @@
 #include "daemon/doorbell.h"
 #include "daemon/event.h"
 #include "daemon/groups.h"
+#include "daemon/naming.h"
 #include "daemon/reception.h"
 #include "daemon/targets.h"
 
@@ -27,7 +28,8 @@ struct collector {
 	struct reception *reception;
 	struct doorbell *doorbell;
 	struct event_watch *tick;
-	char *own_groupname;
+	struct naming naming;
+	char *own_groupname; /* the name in it */
 	struct collector_stats stats;
 };
 
@@ -84,9 +86,11 @@ collector_open(struct event_loop *loop, const struct collector_options *options,
 	collector->groups = groups_new();
 	if (options->own_groupname)
 		collector->own_groupname = strdup(options->own_groupname);
+	collector->naming.own_groupname = collector->own_groupname;
+	collector->naming.ignore_units = options->ignore_units;
 	if (collector->groups && !collector->own_groupname == !options->own_groupname)
-		collector->targets = targets_new(loop, collector->groups,
-			collector->own_groupname, &collector->stats);
+		collector->targets = targets_new(
+			loop, collector->groups, &collector->naming, &collector->stats);
 	collector->tick = event_every(loop, PERIOD_NS, tick, collector);
 	if (!collector->targets || !collector->tick)
 		goto fail;

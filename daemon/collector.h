@@ -6,6 +6,7 @@
 #ifndef LOOPLAG_DAEMON_COLLECTOR_H
 #define LOOPLAG_DAEMON_COLLECTOR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct collector;
@@ -43,6 +44,7 @@ struct collector_options {
 	int socket;                /* listening SOCK_SEQPACKET, non-blocking; borrowed */
 	const char *doorbell_path; /* made, or NULL for none */
 	const char *own_groupname; /* group of this very process, or NULL */
+	bool ignore_units;         /* name groups by wish and command alone */
 };
 
 /* Start to accept on `loop`. Returns 0 or -errno. */

@@ -6,14 +6,20 @@
 #include "daemon/naming.h"
 
 #include <string.h>
+#include <unistd.h>
 
 void
-naming_group(const struct reception_guest *guest, char ret_name[IDENTITY_NAME_BYTES])
+naming_group(const struct naming *naming, const struct reception_guest *guest,
+	char ret_name[IDENTITY_NAME_BYTES])
 {
 	char unit[IDENTITY_NAME_BYTES] = "", command[IDENTITY_NAME_BYTES] = "";
 	const struct segment_hello *hello = &guest->hello;
 
-	if (identity_unit(guest->pid, unit) < 0)
+	if (naming->own_groupname && guest->pid == getpid()) {
+		identity_clean(naming->own_groupname, IDENTITY_NAME_BYTES, ret_name);
+		return;
+	}
+	if (naming->ignore_units || identity_unit(guest->pid, unit) < 0)
 		unit[0] = 0;
 	if (identity_command(guest->pid, command) < 0)
 		command[0] = 0;

@@ -3,13 +3,21 @@
 #ifndef LOOPLAG_DAEMON_NAMING_H
 #define LOOPLAG_DAEMON_NAMING_H
 
+#include <stdbool.h>
+
 #include "daemon/identity.h"
 #include "daemon/reception.h"
 
-/* The systemd unit; else the target's own wish; else its command name. What only the
+struct naming {
+	const char *own_groupname; /* of this very process, or NULL */
+	bool ignore_units;
+};
+
+/* The systemd unit, unless those are ignored; else the target's own wish; else its command name. What only the
  * kernel can tell is taken from it alone, while the process's number is surely its own. */
 void
-naming_group(const struct reception_guest *guest, char ret_name[IDENTITY_NAME_BYTES]);
+naming_group(const struct naming *naming, const struct reception_guest *guest,
+	char ret_name[IDENTITY_NAME_BYTES]);
 
 /* "node", "python", "java", or NULL. */
 const char *

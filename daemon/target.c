@@ -101,7 +101,7 @@ find_time(struct target *target, const struct reception_guest *guest,
 
 struct target *
 target_new(const struct reception_guest *guest, const struct segment_header *header,
-	struct groups *groups, const char *own_groupname, uint64_t now_ns)
+	struct groups *groups, const struct naming *naming, uint64_t now_ns)
 {
 	struct target *target = calloc(1, sizeof(*target));
 	char groupname[IDENTITY_NAME_BYTES];
@@ -115,10 +115,7 @@ target_new(const struct reception_guest *guest, const struct segment_header *hea
 	target->same_namespace = guest->pid == (pid_t)header->pid;
 	target->slots = calloc(header->slot_count, sizeof(struct slot *));
 	target->owners = calloc(header->thread_count, sizeof(struct owner));
-	if (own_groupname && guest->pid == getpid())
-		identity_clean(own_groupname, IDENTITY_NAME_BYTES, groupname);
-	else
-		naming_group(guest, groupname);
+	naming_group(naming, guest, groupname);
 	target->group = groups_get(groups, groupname);
 	if (target->slots && target->owners && target->group)
 		target->reader = reader_new(guest->fd, header);

@@ -14,6 +14,7 @@
 struct collector_stats;
 struct group;
 struct groups;
+struct naming;
 struct reception_guest;
 struct segment_header;
 struct target;
@@ -29,7 +30,7 @@ struct target_reading {
  * memory, when they stay the caller's. */
 struct target *
 target_new(const struct reception_guest *guest, const struct segment_header *header,
-	struct groups *groups, const char *own_groupname, uint64_t now_ns);
+	struct groups *groups, const struct naming *naming, uint64_t now_ns);
 
 /* Forget it, with what was not read yet. */
 void

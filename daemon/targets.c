@@ -31,13 +31,13 @@ struct entry {
 struct targets {
 	struct event_loop *loop;
 	struct groups *groups;
-	const char *own_groupname;
+	const struct naming *naming;
 	struct collector_stats *stats;
 	TAILQ_HEAD(, entry) entries; /* in the order in which they came */
 };
 
 struct targets *
-targets_new(struct event_loop *loop, struct groups *groups, const char *own_groupname,
+targets_new(struct event_loop *loop, struct groups *groups, const struct naming *naming,
 	struct collector_stats *stats)
 {
 	struct targets *targets = calloc(1, sizeof(*targets));
@@ -47,7 +47,7 @@ targets_new(struct event_loop *loop, struct groups *groups, const char *own_grou
 	TAILQ_INIT(&targets->entries);
 	targets->loop = loop;
 	targets->groups = groups;
-	targets->own_groupname = own_groupname;
+	targets->naming = naming;
 	targets->stats = stats;
 	return targets;
 }
@@ -193,8 +193,8 @@ entry_new(struct targets *targets, const struct reception_guest *guest, uint64_t
 	entry = calloc(1, sizeof(*entry));
 	if (!entry)
 		goto fail;
-	entry->target = target_new(
-		guest, &header, targets->groups, targets->own_groupname, now_ns);
+	entry->target =
+		target_new(guest, &header, targets->groups, targets->naming, now_ns);
 	if (!entry->target)
 		goto fail;
 	entry->targets = targets;

@@ -22,13 +22,13 @@
 
 struct event_loop;
 struct groups;
+struct naming;
 struct reception_guest;
 struct targets;
 
-/* All but the result is borrowed; own_groupname, the group of this very process, may be
- * NULL. NULL without memory. */
+/* All but the result is borrowed. NULL without memory. */
 struct targets *
-targets_new(struct event_loop *loop, struct groups *groups, const char *own_groupname,
+targets_new(struct event_loop *loop, struct groups *groups, const struct naming *naming,
 	struct collector_stats *stats);
 void
 targets_free(struct targets *targets);
