@@ -19,6 +19,7 @@
 #define CELLS (QUANTILES + 3)
 #define NAME_COLUMNS 32
 #define NAME_BYTES (4 * NAME_COLUMNS + 1)
+#define END_BYTES 64  /* at most STYLE_COLUMNS_MIN */
 #define SPREADS_MAX 5 /* loops whose delay is drawn */
 
 static const double quantiles[QUANTILES] = {0.5, 0.9, 0.99, 0.999, 1};
@@ -101,12 +102,29 @@ fill_rows(const struct groups *groups, struct page *page)
 	return true;
 }
 
-/* The line above all: what was run, for how long, and how it ended if not well. */
+/* For how long it ran, and how it ended if not well. */
+static void
+describe_end(const struct report_run *run, bool utf8, char ret_text[END_BYTES])
+{
+	char seconds[FORMAT_BYTES];
+
+	format_seconds(run->seconds, utf8, seconds);
+	if (WIFSIGNALED(run->status))
+		snprintf(ret_text, END_BYTES, ": %s, ended by signal %d (%s)", seconds,
+			WTERMSIG(run->status), strsignal(WTERMSIG(run->status)));
+	else if (WEXITSTATUS(run->status))
+		snprintf(ret_text, END_BYTES, ": %s, exit status %d", seconds,
+			WEXITSTATUS(run->status));
+	else
+		snprintf(ret_text, END_BYTES, ": %s", seconds);
+}
+
+/* The line above all: what was run, as much of it as there is room for, and its end. */
 static void
 print_title(const struct page *page, const struct report_run *run)
 {
 	const struct style *style = page->style;
-	char command[4 * STYLE_COLUMNS_MAX + 1], seconds[FORMAT_BYTES], *line = NULL;
+	char command[4 * STYLE_COLUMNS_MAX + 1], end[END_BYTES], *line = NULL;
 	size_t size = 0;
 	FILE *words = open_memstream(&line, &size);
 
@@ -115,16 +133,11 @@ print_title(const struct page *page, const struct report_run *run)
 	for (char *const *arg = run->argv; *arg; arg++)
 		fprintf(words, "%s%s", arg == run->argv ? "" : " ", *arg);
 	if (!fclose(words)) {
-		fprintf(page->out, "%s%s%s: %s", style_bold(style),
-			format_name(line, style->columns - 30, style->utf8, command),
-			style_end(style),
-			format_seconds(run->seconds, style->utf8, seconds));
-		if (WIFSIGNALED(run->status))
-			fprintf(page->out, ", ended by signal %d (%s)",
-				WTERMSIG(run->status), strsignal(WTERMSIG(run->status)));
-		else if (WEXITSTATUS(run->status))
-			fprintf(page->out, ", exit status %d", WEXITSTATUS(run->status));
-		fputs("\n\n", page->out);
+		describe_end(run, style->utf8, end);
+		format_name(
+			line, style->columns - format_width(end), style->utf8, command);
+		fprintf(page->out, "%s%s%s%s\n\n", style_bold(style), command,
+			style_end(style), end);
 	}
 	free(line);
 }

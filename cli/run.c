@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -28,18 +29,21 @@
 #include "cli/spawn.h"
 #include "cli/style.h"
 #include "daemon/api.h"
-#include "daemon/event.h"
 
+/* Warn. If nobody reads it any more, that is no reason not to run the command. */
 __attribute__((format(printf, 1, 2))) static void
 warning(const char *format, ...)
 {
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
 	va_list arguments;
 
+	sigaction(SIGPIPE, &ignore, &before);
 	fputs("looplag: warning: ", stderr);
 	va_start(arguments, format);
 	vfprintf(stderr, format, arguments);
 	va_end(arguments);
 	putc('\n', stderr);
+	sigaction(SIGPIPE, &before, NULL);
 }
 
 /*
@@ -124,6 +128,26 @@ not_run(const char *command, int error)
 	return RUN_NOT_FOUND;
 }
 
+/* The report for people. Composed first, so that it does not mingle with what else goes
+ * to a terminal. */
+static void
+write_text(const struct groups *groups, const struct report_run *run, FILE *out)
+{
+	struct style style = style_of(out);
+	char *text = NULL;
+	size_t size;
+	FILE *page = open_memstream(&text, &size);
+
+	if (!page)
+		return;
+	if (out == stderr)
+		putc('\n', page);
+	report_text(groups, run, &style, page);
+	if (!fclose(page))
+		fputs(text, out);
+	free(text);
+}
+
 /* Write the report; `warned`: why there may be nothing in it has been said. */
 static void
 write_report(struct session *session, const struct run_options *options,
@@ -145,11 +169,7 @@ write_report(struct session *session, const struct run_options *options,
 		fputs(json ? json : "", out);
 		free(json);
 	} else if (loops) {
-		struct style style = style_of(out);
-
-		if (out == stderr)
-			putc('\n', out);
-		report_text(groups, run, &style, out);
+		write_text(groups, run, out);
 	}
 	if (fflush(out) || ferror(out))
 		warning("cannot write the report to %s: %s",
@@ -173,7 +193,6 @@ collect(const struct run_options *options, const char *library, bool warned)
 	struct report_run run = {.argv = options->argv};
 	struct session *session;
 	FILE *out = open_output(options->output);
-	uint64_t start_ns;
 	int r;
 
 	if (!out) {
@@ -190,10 +209,8 @@ collect(const struct run_options *options, const char *library, bool warned)
 		return RUN_FAILED;
 	}
 	r = prepare_environment(library, session_socket(session), options->groupname);
-	start_ns = event_now_ns();
 	if (!r)
-		r = session_run(session, options->argv, &run.status);
-	run.seconds = (double)(event_now_ns() - start_ns) / 1e9;
+		r = session_run(session, options->argv, &run.status, &run.seconds);
 	if (r) {
 		session_close(session);
 		return not_run(*options->argv, -r);

@@ -38,6 +38,7 @@ struct session {
 	struct collector *collector;
 	struct event_watch *drain;
 	unsigned drains, quiet_drains;
+	uint64_t end_ns; /* of the command */
 };
 
 /* Make the private directory below `parent`. The command may run under another user than
@@ -84,7 +85,8 @@ int
 session_open(struct session **ret_session)
 {
 	struct session *session = calloc(1, sizeof *session);
-	struct collector_options options = {0};
+	/* Even in a service: it is the command's loops that are asked for. */
+	struct collector_options options = {.ignore_units = true};
 	int r;
 
 	if (!session)
@@ -109,10 +111,10 @@ session_open(struct session **ret_session)
 void
 session_shut(struct session *session)
 {
-	if (session->socket >= 0)
-		unlink(session->address.sun_path);
-	if (session->directory[0])
-		rmdir(session->directory);
+	if (!session->directory[0])
+		return;
+	unlink(session->address.sun_path);
+	rmdir(session->directory);
 	session->directory[0] = '\0';
 }
 
@@ -154,10 +156,21 @@ drain(void *arg)
 		event_loop_stop(session->loop);
 }
 
-int
-session_run(struct session *session, char *const argv[], int *ret_status)
+static void
+command_ended(void *arg)
 {
-	int r = spawn_start(session->spawn, argv, drain, session);
+	struct session *session = arg;
+
+	session->end_ns = event_now_ns();
+	drain(session);
+}
+
+int
+session_run(
+	struct session *session, char *const argv[], int *ret_status, double *ret_seconds)
+{
+	uint64_t start_ns = event_now_ns();
+	int r = spawn_start(session->spawn, argv, command_ended, session);
 
 	if (!r)
 		r = event_loop_run(session->loop);
@@ -165,6 +178,7 @@ session_run(struct session *session, char *const argv[], int *ret_status)
 		return r;
 	collector_read(session->collector);
 	*ret_status = spawn_status(session->spawn);
+	*ret_seconds = (double)(session->end_ns - start_ns) / 1e9;
 	return 0;
 }
 

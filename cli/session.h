@@ -22,10 +22,11 @@ session_close(struct session *session);
 const char *
 session_socket(const struct session *session);
 
-/* Run the command and wait until it has ended. Returns 0 with its wait status, or -errno
- * if it could not be run. */
+/* Run the command and wait until it has ended. Returns 0 with its wait status and how long
+ * it ran, or -errno if it could not be run. */
 __attribute__((warn_unused_result)) int
-session_run(struct session *session, char *const argv[], int *ret_status);
+session_run(struct session *session, char *const argv[], int *ret_status,
+	double *ret_seconds);
 
 /* Take the socket away; what was collected stays. For before anything that may fail. */
 void

@@ -166,6 +166,12 @@ END_TEST
 
 START_TEST(every_line_fits_whatever_the_names)
 {
+	char long_word[300] = "";
+	char *long_words[] = {long_word, NULL};
+
+	memset(long_word, 'x', sizeof long_word - 1);
+	run.argv = long_words;
+	run.status = SIGSEGV;
 	add_loop("a-service-with-a-rather-long-name.service", "ThreadPoolForeg", 5,
 		20 * MS);
 	add_loop("node", "main", 4000000, 2000);
