@@ -25,9 +25,12 @@ struct event_watch {
 	void *arg;
 };
 
+/* What libevent has to say, strangers may have caused. */
 static void
 libevent_log_cb(int severity, const char *message)
 {
+	static struct log_limit limit;
+
 	switch (severity) {
 	case EVENT_LOG_DEBUG:
 		log_debug("libevent", "%s", message);
@@ -36,7 +39,7 @@ libevent_log_cb(int severity, const char *message)
 		log_info("libevent", "%s", message);
 		break;
 	case EVENT_LOG_WARN:
-		log_warn("libevent", "%s", message);
+		log_warn_limited(&limit, event_now_ns(), "libevent", "%s", message);
 		break;
 	default:
 		log_error("libevent", "%s", message);

@@ -6,9 +6,11 @@
 #include "daemon/http.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -17,12 +19,15 @@
 
 #include "daemon/connections.h"
 #include "daemon/event.h"
+#include "daemon/log.h"
 
 #define HEADERS_BYTES 16384
 #define BODY_BYTES 4096
 #define SILENCE_SECONDS 30
 #define CONNECTIONS 64
 #define CONNECTIONS_KEPT 48
+#define CONNECTIONS_IN_NEED 4
+#define PAUSE_NS 100000000ull
 
 /* Every method that evhttp knows, so that it is us who refuse. */
 #define METHODS                                                                \
@@ -31,13 +36,20 @@
 		EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH)
 
 struct http {
-	struct event_base *base; /* borrowed */
+	struct event_loop *loop; /* borrowed */
 	struct evhttp *evhttp;
 	const struct http_route *routes;
 	size_t count;
 	void *arg;
 	unsigned connections; /* never less than there are */
+	struct evconnlistener *listeners[HTTP_SOCKETS];
+	size_t listener_count;
+	int spare_fd;              /* given up to look around when there are no more */
+	struct event_watch *pause; /* until connections are accepted again, or NULL */
 };
+
+/* The server. A listener that fails tells evhttp's own argument, not ours. */
+static struct http *serving;
 
 static void
 free_body_cb(const void *data, size_t length, void *body)
@@ -115,6 +127,40 @@ connection_cb(struct event_base *base, void *arg)
 	return bufferevent_socket_new(base, -1, 0);
 }
 
+static void
+end_pause(void *arg)
+{
+	struct http *http = arg;
+
+	event_watch_free(http->pause);
+	http->pause = NULL;
+	for (size_t i = 0; i < http->listener_count; i++)
+		evconnlistener_enable(http->listeners[i]);
+}
+
+/*
+ * Called when a connection could not be accepted, most likely as there are no descriptors
+ * left. libevent would try again at once, and for ever: end silent connections, and wait.
+ */
+static void
+accept_failed_cb(struct evconnlistener *listener, void *arg)
+{
+	static struct log_limit limit;
+	struct http *http = serving;
+
+	log_warn_limited(&limit, event_now_ns(), "http",
+		"cannot accept a connection: %s; ending silent ones", strerror(errno));
+	if (http->spare_fd >= 0)
+		close(http->spare_fd);
+	http->connections = connections_shed(CONNECTIONS_IN_NEED, CONNECTIONS_IN_NEED);
+	http->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (http->pause)
+		return;
+	http->pause = event_after(http->loop, PAUSE_NS, end_pause, http);
+	for (size_t i = 0; http->pause && i < http->listener_count; i++)
+		evconnlistener_disable(http->listeners[i]);
+}
+
 int
 http_open(struct event_loop *loop, const struct http_route *routes, size_t count,
 	void *arg, struct http **ret_http)
@@ -124,8 +170,8 @@ http_open(struct event_loop *loop, const struct http_route *routes, size_t count
 
 	if (!http)
 		return -ENOMEM;
-	http->base = event_loop_base(loop);
-	http->evhttp = evhttp_new(http->base);
+	http->loop = loop;
+	http->evhttp = evhttp_new(event_loop_base(loop));
 	if (!http->evhttp) {
 		free(http);
 		return -ENOMEM;
@@ -133,12 +179,14 @@ http_open(struct event_loop *loop, const struct http_route *routes, size_t count
 	http->routes = routes;
 	http->count = count;
 	http->arg = arg;
+	http->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	evhttp_set_allowed_methods(http->evhttp, METHODS);
 	evhttp_set_max_headers_size(http->evhttp, HEADERS_BYTES);
 	evhttp_set_max_body_size(http->evhttp, BODY_BYTES);
 	evhttp_set_timeout_tv(http->evhttp, &silence);
 	evhttp_set_bevcb(http->evhttp, connection_cb, http);
 	evhttp_set_gencb(http->evhttp, request_cb, http);
+	serving = http;
 	*ret_http = http;
 	return 0;
 }
@@ -148,21 +196,30 @@ http_close(struct http *http)
 {
 	if (!http)
 		return;
+	event_watch_free(http->pause);
 	evhttp_free(http->evhttp);
+	if (http->spare_fd >= 0)
+		close(http->spare_fd);
+	serving = NULL;
 	free(http);
 }
 
 int
 http_accept(struct http *http, int fd)
 {
-	struct evconnlistener *listener =
-		evconnlistener_new(http->base, NULL, NULL, LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	struct evconnlistener *listener;
 
+	if (http->listener_count == HTTP_SOCKETS)
+		return -ENOSPC;
+	listener = evconnlistener_new(
+		event_loop_base(http->loop), NULL, NULL, LEV_OPT_CLOSE_ON_EXEC, 0, fd);
 	if (!listener)
 		return -ENOMEM;
 	if (!evhttp_bind_listener(http->evhttp, listener)) {
 		evconnlistener_free(listener);
 		return -ENOMEM;
 	}
+	evconnlistener_set_error_cb(listener, accept_failed_cb);
+	http->listeners[http->listener_count++] = listener;
 	return 0;
 }

@@ -8,6 +8,8 @@
 
 #include <stddef.h>
 
+#define HTTP_SOCKETS 8
+
 struct event_loop;
 struct http;
 
@@ -25,7 +27,7 @@ struct http_route {
 	http_fn fn;
 };
 
-/* A server of these routes, borrowed, whose functions are called with `arg`. Returns 0 or
+/* The server, one in a process, of these routes, borrowed, whose functions are called with `arg`. Returns 0 or
  * -errno. */
 __attribute__((warn_unused_result)) int
 http_open(struct event_loop *loop, const struct http_route *routes, size_t count,
@@ -33,7 +35,8 @@ http_open(struct event_loop *loop, const struct http_route *routes, size_t count
 void
 http_close(struct http *http);
 
-/* Serve a listening TCP socket, borrowed until http_close(). Returns 0 or -errno. */
+/* Serve a listening TCP socket, borrowed until http_close(); HTTP_SOCKETS at most. Returns
+ * 0 or -errno. */
 __attribute__((warn_unused_result)) int
 http_accept(struct http *http, int fd);
 

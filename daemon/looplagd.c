@@ -29,7 +29,8 @@
 
 #define OWN_GROUPNAME "looplagd"
 
-_Static_assert(OPTIONS_ADDRESSES <= SOCKETS_HTTP, "room for every address");
+_Static_assert(OPTIONS_ADDRESSES <= SOCKETS_HTTP && SOCKETS_HTTP <= HTTP_SOCKETS,
+	"room for every address");
 
 struct looplagd {
 	const struct options *options;

@@ -9,6 +9,7 @@ import resource
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -224,6 +225,25 @@ def test_silent_connections_give_way_to_a_request(daemon):
         for client in silent:
             client.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_without_descriptors_left_it_neither_spins_nor_goes_silent(start_daemon):
+    daemon = start_daemon()
+    opened = int(daemon.metrics().value("process_open_fds"))
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (opened + 10, opened + 10))
+    silent = [socket.create_connection(("127.0.0.1", daemon.port)) for _ in range(60)]
+    try:
+        before = daemon.metrics().value("process_cpu_seconds_total")
+        started = time.monotonic()
+        wait_for(lambda: "cannot accept" in daemon.program.stderr, 10, "it says so")
+        for _ in range(20):
+            assert daemon.get("/-/healthy", timeout=5)[0] == 200
+        spent = daemon.metrics().value("process_cpu_seconds_total") - before
+        assert spent < 0.5 * (time.monotonic() - started) + 0.1
+        assert daemon.program.stderr.count("cannot accept") <= 2
+    finally:
+        for client in silent:
+            client.close()
 
 
 def test_the_groups_are_json_and_know_the_daemon_itself(daemon):
