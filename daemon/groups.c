@@ -89,8 +89,8 @@ groups_free(struct groups *groups)
 	free(groups);
 }
 
-static struct group *
-find_group(const struct groups *groups, const char *name)
+struct group *
+groups_find(const struct groups *groups, const char *name)
 {
 	for (size_t i = 0; i < groups->count; i++)
 		if (strcmp(groups->groups[i]->name, name) == 0)
@@ -101,7 +101,7 @@ find_group(const struct groups *groups, const char *name)
 struct group *
 groups_get(struct groups *groups, const char *groupname)
 {
-	struct group *group = find_group(groups, groupname);
+	struct group *group = groups_find(groups, groupname);
 
 	if (group)
 		return group;

@@ -52,6 +52,10 @@ groups_free(struct groups *groups);
 struct group *
 groups_get(struct groups *groups, const char *groupname);
 
+/* The group of that name, or NULL. Borrowed from `groups`. */
+struct group *
+groups_find(const struct groups *groups, const char *groupname);
+
 /* Remember the group's runtime; the first one told stays. */
 void
 group_set_runtime(struct group *group, const char *runtime);

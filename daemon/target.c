@@ -46,7 +46,10 @@ struct owner {
 
 struct target {
 	struct reader *reader;
-	struct group *group;
+	struct groups *groups;
+	char groupname[IDENTITY_NAME_BYTES];
+	const char *runtime;
+	struct group *group; /* NULL until there is a loop in it */
 	struct target *older;
 	struct slot **slots;  /* NULL where never used */
 	struct owner *owners; /* by thread record */
@@ -61,7 +64,7 @@ struct target {
 	bool same_namespace; /* its thread numbers are ours */
 	bool dead;
 	bool descriptors_hidden; /* we may not look at them */
-	unsigned processes;      /* as told to the group */
+	unsigned processes;      /* as told to the group, if there is one */
 	uint64_t dropped_loops, dropped_threads, other_waits;
 };
 
@@ -104,10 +107,10 @@ target_new(const struct reception_guest *guest, const struct segment_header *hea
 	struct groups *groups, const struct naming *naming, uint64_t now_ns)
 {
 	struct target *target = calloc(1, sizeof(*target));
-	char groupname[IDENTITY_NAME_BYTES];
 
 	if (!target)
 		return NULL;
+	target->groups = groups;
 	target->pid = guest->pid;
 	target->uid = guest->uid;
 	target->pidfd = -1; /* not ours yet */
@@ -115,9 +118,9 @@ target_new(const struct reception_guest *guest, const struct segment_header *hea
 	target->same_namespace = guest->pid == (pid_t)header->pid;
 	target->slots = calloc(header->slot_count, sizeof(struct slot *));
 	target->owners = calloc(header->thread_count, sizeof(struct owner));
-	naming_group(naming, guest, groupname);
-	target->group = groups_get(groups, groupname);
-	if (target->slots && target->owners && target->group)
+	naming_group(naming, guest, target->groupname);
+	target->runtime = naming_runtime(&guest->hello);
+	if (target->slots && target->owners)
 		target->reader = reader_new(guest->fd, header);
 	if (!target->reader) {
 		target_free(target);
@@ -126,7 +129,6 @@ target_new(const struct reception_guest *guest, const struct segment_header *hea
 	target->pidfd = guest->pidfd;
 	target->dead = guest->gone || has_died(guest->pidfd);
 	find_time(target, guest, header, now_ns);
-	group_set_runtime(target->group, naming_runtime(&guest->hello));
 	return target;
 }
 
@@ -337,6 +339,19 @@ read_slot(struct target *target, uint32_t index, bool *ret_changed)
 	return slot;
 }
 
+/* Make the target one of the group, unless it has one already. A group comes to be with
+ * the first loop in it: most processes that a service starts have none. */
+static int
+join(struct target *target, struct group *group)
+{
+	if (target->group || !group)
+		return target->group ? 0 : -1;
+	target->group = group;
+	group_set_runtime(group, target->runtime);
+	group_add_process(group, (int)target->processes);
+	return 0;
+}
+
 /* Find the slot's series, and the one that the next delta goes to. NULL: not yet. */
 static struct series *
 find_series(struct target *target, struct slot *slot)
@@ -347,6 +362,8 @@ find_series(struct target *target, struct slot *slot)
 	if (before && !account_is_new(&slot->account, &slot->copy))
 		return before;
 	if (!find_label(target, &slot->copy, label))
+		return NULL;
+	if (join(target, groups_get(target->groups, target->groupname)))
 		return NULL;
 	slot->series = group_series(target->group, label);
 	/* What was reported as open must stay where it was. */
@@ -557,7 +574,7 @@ target_processes(struct target *target, bool registrant,
 void
 target_count_processes(struct target *target, unsigned count)
 {
-	if (target->group)
+	if (join(target, groups_find(target->groups, target->groupname)) == 0)
 		group_add_process(target->group, (int)count - (int)target->processes);
 	target->processes = count;
 }
