@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import time
 
 import pytest
 
-from harness import LOOPLAGD, free_port, short_directory, wait_for
+from harness import LOOPLAGD, SANITIZER_REPORT, short_directory, wait_for
 
 
 @pytest.fixture
@@ -99,19 +100,16 @@ def test_a_wrong_option_is_status_2_with_a_hint(option, hint):
     assert hint in refused(option, status=2)
 
 
-def test_the_socket_of_a_killed_daemon_is_taken_over(start_daemon, directory):
-    options = ["--web.listen-address=127.0.0.1:0", "--probe.socket",
-               str(directory / "s")]
-    first = subprocess.Popen([LOOPLAGD, *options], stderr=subprocess.DEVNULL)
-    wait_for((directory / "s").exists, 10, "the socket is there")
-    first.kill()
-    first.wait()
+def test_the_socket_of_a_killed_daemon_is_taken_over(program, directory):
+    command = [LOOPLAGD, "--web.listen-address=127.0.0.1:0", "--probe.socket",
+               directory / "s"]
+    first = program(command)
+    wait_for(lambda: "is ready" in first.stderr, 10, "the first daemon is ready")
+    first.stop(signal.SIGKILL)
     assert (directory / "s").exists()
-    second = subprocess.Popen([LOOPLAGD, *options], stderr=subprocess.PIPE, text=True)
-    assert "serving" in second.stderr.readline()
-    second.terminate()
-    assert second.wait(10) == 0
-    second.stderr.close()
+    second = program(command)
+    wait_for(lambda: "is ready" in second.stderr, 10, "the second daemon is ready")
+    assert second.stop() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -121,8 +119,8 @@ def test_it_ends_on_request_and_takes_its_socket_along(start_daemon, number):
     assert daemon.socket.exists()
     assert daemon.program.stop(number) == 0
     assert not daemon.socket.exists()
-    assert "AddressSanitizer" not in daemon.program.stderr
-    daemon.directory.rmdir() if not any(daemon.directory.iterdir()) else None
+    assert not SANITIZER_REPORT.search(daemon.program.stderr)
+    shutil.rmtree(daemon.directory)
 
 
 def test_hangups_and_broken_pipes_do_not_end_it(daemon):
