@@ -19,7 +19,8 @@
 #define CELLS (QUANTILES + 3)
 #define NAME_COLUMNS 32
 #define NAME_BYTES (4 * NAME_COLUMNS + 1)
-#define END_BYTES 64  /* at most STYLE_COLUMNS_MIN */
+#define END_BYTES 64 /* at most STYLE_COLUMNS_MIN */
+#define FELT_SECONDS 0.001
 #define SPREADS_MAX 5 /* loops whose delay is drawn */
 
 static const double quantiles[QUANTILES] = {0.5, 0.9, 0.99, 0.999, 1};
@@ -133,6 +134,8 @@ print_title(const struct page *page, const struct report_run *run)
 	for (char *const *arg = run->argv; *arg; arg++)
 		fprintf(words, "%s%s", arg == run->argv ? "" : " ", *arg);
 	if (!fclose(words)) {
+		for (char *c = line; (c = strpbrk(c, "\n\t"));)
+			*c = ' ';
 		describe_end(run, style->utf8, end);
 		format_name(
 			line, style->columns - format_width(end), style->utf8, command);
@@ -215,17 +218,19 @@ print_table(const struct page *page)
 	}
 }
 
-/* Whether the spread of a row is drawn: it is one of the few with the longest delays. */
+/* Whether the spread of a row is drawn: that of the longest delay is, and those of the next
+ * few that anybody could feel. */
 static bool
 is_drawn(const struct page *page, size_t index)
 {
+	const struct row *row = &page->rows[index];
 	size_t longer = 0;
 
 	for (size_t i = 0; i < page->count; i++)
-		longer += page->rows[i].max_seconds > page->rows[index].max_seconds ||
-			  (page->rows[i].max_seconds == page->rows[index].max_seconds &&
-				  i < index);
-	return page->rows[index].active_seconds > 0 && longer < SPREADS_MAX;
+		longer += page->rows[i].max_seconds > row->max_seconds ||
+			  (page->rows[i].max_seconds == row->max_seconds && i < index);
+	return row->active_seconds > 0 &&
+	       (!longer || (longer < SPREADS_MAX && row->max_seconds >= FELT_SECONDS));
 }
 
 void
@@ -254,7 +259,7 @@ report_text(const struct groups *groups, const struct report_run *run,
 		spread_print(&page.rows[i].view, style, out);
 	}
 	if (drawn && drawn < page.count)
-		fprintf(out, "\nNot drawn: %zu loops with shorter delays.\n",
-			page.count - drawn);
+		fprintf(out, "\nNot drawn: %zu %s with shorter delays.\n",
+			page.count - drawn, page.count - drawn == 1 ? "loop" : "loops");
 	free(page.rows);
 }

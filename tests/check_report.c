@@ -270,6 +270,29 @@ START_TEST(of_many_loops_the_latest_are_drawn)
 }
 END_TEST
 
+START_TEST(of_loops_that_nobody_could_feel_one_is_drawn)
+{
+	add_loop("quick", "main", 5, 900000);
+	add_loop("quick", "worker", 5, 300000);
+	write_text();
+	assert_says("quick, main\n");
+	assert_never_says("quick, worker\n");
+	assert_says("1 loop with shorter delays");
+}
+END_TEST
+
+START_TEST(a_command_of_several_lines_has_one)
+{
+	char script[] = "import a\n\tb()";
+	char *script_words[] = {program, script, NULL};
+
+	run.argv = script_words;
+	add_loop("node", "main", 1, MS);
+	write_text();
+	assert_says("node import a  b(): 10.0 s\n");
+}
+END_TEST
+
 START_TEST(delays_beyond_all_limits_are_told)
 {
 	add_loop("stuck", "main", 1, 3600 * SECOND);
@@ -296,6 +319,8 @@ report_suite(void)
 	tcase_add_test(tests, nested_wait_has_a_column_if_there_was_any);
 	tcase_add_test(tests, a_loop_that_never_was_late_has_no_bars);
 	tcase_add_test(tests, of_many_loops_the_latest_are_drawn);
+	tcase_add_test(tests, of_loops_that_nobody_could_feel_one_is_drawn);
+	tcase_add_test(tests, a_command_of_several_lines_has_one);
 	tcase_add_test(tests, delays_beyond_all_limits_are_told);
 	suite_add_tcase(suite, tests);
 	return suite;
