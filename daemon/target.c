@@ -218,8 +218,9 @@ find_label(struct target *target, const struct segment_slot *slot,
 	char ret_label[IDENTITY_NAME_BYTES])
 {
 	struct reader_thread record = reader_thread(target->reader, slot->thread);
+	uint32_t tid = record.owner & SEGMENT_TID_MASK;
 	struct identity_thread thread;
-	bool is_main = record.tid == reader_header(target->reader)->pid;
+	bool is_main = tid == reader_header(target->reader)->pid;
 
 	identity_clean(slot->label, sizeof(slot->label), ret_label);
 	if (ret_label[0])
@@ -228,8 +229,8 @@ find_label(struct target *target, const struct segment_slot *slot,
 	if (!is_main && reader_is_living(record.owner) && can_look_up(target)) {
 		if (!may_look_up())
 			return false;
-		if (identity_thread(target->pid, target->same_namespace,
-			    (pid_t)record.tid, &thread) < 0)
+		if (identity_thread(
+			    target->pid, target->same_namespace, (pid_t)tid, &thread) < 0)
 			return true;
 		is_main = thread.is_main;
 		if (thread.name[0])

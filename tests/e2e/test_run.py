@@ -172,18 +172,18 @@ def test_a_command_that_a_signal_ended_ends_looplag_by_the_same(number):
     assert run("sh", "-c", f"kill -{number.value} $$").status == -number.value
 
 
-def test_a_core_is_dumped_by_the_command_alone(scratch):
-    if open("/proc/sys/kernel/core_pattern").read().strip() not in ("core", "core.%p"):
-        pytest.skip("cores go elsewhere on this machine")
-
+def test_a_core_is_the_commands_and_not_looplags(scratch):
     def limit():
         resource.setrlimit(resource.RLIMIT_CORE, (1 << 30, -1))
 
-    before = set(scratch.iterdir())
-    result = run(PYTHON, "-c", "import os; print(os.getpid(), flush=True); os.abort()",
-                 cwd=scratch, preexec_fn=limit)
+    result = run(PYTHON, "-c", "import os; os.abort()", cwd=scratch, preexec_fn=limit)
     assert result.status == -signal.SIGABRT
-    assert len(set(scratch.iterdir()) - before) <= 1
+    cores = list(scratch.iterdir())
+    if not cores:
+        pytest.skip("cores go elsewhere on this machine")
+    # The name of the program, in the 16 bytes that the note on the process has for it.
+    assert len(cores) == 1
+    assert re.search(rb"(python3|looplag)\0{9}", cores[0].read_bytes())[1] == b"python3"
 
 
 def test_what_cannot_be_run_is_told_in_one_line(scratch):
@@ -499,19 +499,22 @@ def test_a_probe_that_is_switched_off_is_warned_of():
 def test_a_stall_is_in_the_report(report, groupname, command):
     if not shutil.which(command[0]):
         pytest.skip(f"no {command[0]}")
-    data, result = report(*command)
-    assert result.status == 0
-    assert result.words == []
-    stall = float(result.stdout)
-    loop = loop_of(data, groupname)
-    delay = loop["delay"]
-    # The callback does little more than to stall; the machine may add a little.
-    assert stall * 0.99 <= delay["max"] <= stall + 0.1
-    life = loop["active_seconds"] + loop["idle_seconds"]
-    # The stall alone: P(delay > x) = (stall - x) / life.
-    assert abs(delay["p99"] - (stall - 0.01 * life)) <= 0.05 * stall
-    assert delay["p50"] <= delay["p90"] <= delay["p99"] <= delay["p999"] <= delay["max"]
-    assert loop["iterations"] > 20
+    for attempt in range(3):
+        data, result = report(*command)
+        assert result.status == 0
+        assert result.words == []
+        stall = float(result.stdout)
+        loop = loop_of(data, groupname)
+        delay = loop["delay"]
+        assert delay["max"] >= stall * 0.99
+        assert delay["p50"] <= delay["p90"] <= delay["p99"] <= delay["p999"] <= delay["max"]
+        assert loop["iterations"] > 20
+        # With the stall alone: P(delay > x) = (stall - x) / life. A busy machine adds to it.
+        life = loop["active_seconds"] + loop["idle_seconds"]
+        p99 = stall - 0.01 * life
+        if delay["max"] <= stall * 1.05 and abs(delay["p99"] - p99) <= 0.05 * stall:
+            return
+    raise AssertionError(f"a stall of {stall} s, p99 should be {p99}: {loop}")
 
 
 def test_the_text_report_is_written_to_standard_error():
