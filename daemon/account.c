@@ -76,11 +76,12 @@ make_possible(struct histogram *delta, uint64_t budget_ns, uint64_t *ret_sum_ns)
 
 		for (unsigned i = first; i <= last && i < HISTOGRAM_BUCKETS; i++) {
 			unsigned __int128 count = delta->counts[i];
-			uint64_t shortest = i ? histogram_upper_ns(i - 1) + 1 : 0;
-			uint64_t longest = smaller(histogram_upper_ns(i), budget_ns);
+			uint64_t shortest, longest;
 
 			if (!count)
 				continue;
+			shortest = i ? histogram_upper_ns(i - 1) + 1 : 0;
+			longest = smaller(histogram_upper_ns(i), budget_ns);
 			if (count > budget_ns || count * shortest > budget_ns)
 				return false;
 			least += count * shortest;

@@ -19,15 +19,17 @@
 #include "daemon/reception.h"
 #include "daemon/targets.h"
 
-/* Windows and deaths are right without anybody who asks. */
+/* Windows and deaths are right without anybody who asks: a round in each period. */
 #define PERIOD_NS 1000000000ull
+#define PAUSE_NS 2000000ull
 
 struct collector {
+	struct event_loop *loop;
 	struct groups *groups;
 	struct targets *targets;
 	struct reception *reception;
 	struct doorbell *doorbell;
-	struct event_watch *tick;
+	struct event_watch *tick, *pause;
 	struct naming naming;
 	char *own_groupname; /* the name in it */
 	struct collector_stats stats;
@@ -67,10 +69,17 @@ refuse(void *arg, enum collector_reason reason)
 	collector->stats.rejected[reason]++;
 }
 
+/* Read some targets, and the others of this round after a pause. */
 static void
-tick(void *arg)
+read_some(void *arg)
 {
-	collector_read(arg);
+	struct collector *collector = arg;
+
+	event_watch_free(collector->pause);
+	collector->pause = NULL;
+	if (targets_read_some(collector->targets, event_now_ns()))
+		collector->pause =
+			event_after(collector->loop, PAUSE_NS, read_some, collector);
 }
 
 int
@@ -83,6 +92,7 @@ collector_open(struct event_loop *loop, const struct collector_options *options,
 
 	if (!collector)
 		return r;
+	collector->loop = loop;
 	collector->groups = groups_new();
 	if (options->own_groupname)
 		collector->own_groupname = strdup(options->own_groupname);
@@ -91,7 +101,7 @@ collector_open(struct event_loop *loop, const struct collector_options *options,
 	if (collector->groups && !collector->own_groupname == !options->own_groupname)
 		collector->targets = targets_new(
 			loop, collector->groups, &collector->naming, &collector->stats);
-	collector->tick = event_every(loop, PERIOD_NS, tick, collector);
+	collector->tick = event_every(loop, PERIOD_NS, read_some, collector);
 	if (!collector->targets || !collector->tick)
 		goto fail;
 	r = reception_open(loop, options->socket, &calls, &collector->reception);
@@ -116,6 +126,7 @@ collector_close(struct collector *collector)
 		return;
 	doorbell_close(collector->doorbell);
 	reception_close(collector->reception);
+	event_watch_free(collector->pause);
 	event_watch_free(collector->tick);
 	targets_free(collector->targets);
 	groups_free(collector->groups);
@@ -129,7 +140,7 @@ collector_read(struct collector *collector)
 	uint64_t now_ns = event_now_ns();
 
 	groups_begin_reading(collector->groups, now_ns);
-	targets_read(collector->targets, now_ns, true);
+	targets_read(collector->targets, now_ns);
 }
 
 struct groups *

@@ -55,7 +55,6 @@ reader_free(struct reader *reader)
 {
 	if (!reader)
 		return;
-	close(reader->fd);
 	free(reader->threads);
 	free(reader);
 }
@@ -111,21 +110,22 @@ reader_thread(const struct reader *reader, uint32_t index)
 	};
 }
 
-/* Read the rest of a slot whose first part is in `copy`. */
+/* Read the rest of a slot whose first part is `hot`. */
 static enum reader_result
-read_rest(struct reader *reader, uint64_t offset, struct segment_slot *copy)
+read_rest(struct reader *reader, uint64_t offset, const struct segment_slot *hot,
+	struct segment_slot *slot)
 {
 	struct {
 		uint64_t state;
 		uint64_t sequence;
 	} after;
 
-	if (read_at(reader->fd, (char *)copy + HOT, REST, offset + HOT) < 0 ||
+	if (read_at(reader->fd, (char *)slot + HOT, REST, offset + HOT) < 0 ||
 		read_at(reader->fd, &after, sizeof(after), offset) < 0)
 		return READER_BUSY;
 	/* The states may differ otherwise: while nobody writes, waits come and go. */
-	return (copy->state | after.state) & SEGMENT_RECORDING ||
-			       copy->sequence != after.sequence
+	return (hot->state | after.state) & SEGMENT_RECORDING ||
+			       hot->sequence != after.sequence
 		       ? READER_TORN
 		       : READER_WHOLE;
 }
@@ -137,18 +137,18 @@ reader_read_slot(
 	uint64_t offset = reader->header.slots_offset +
 			  (uint64_t)index * sizeof(struct segment_slot);
 	enum reader_result result = READER_BUSY;
-	struct segment_slot copy;
+	struct segment_slot hot; /* its first part */
 
 	for (int i = 0; i < TRIES && result != READER_WHOLE; i++) {
-		if (read_at(reader->fd, &copy, HOT, offset) < 0)
+		if (read_at(reader->fd, &hot, HOT, offset) < 0)
 			return READER_BUSY;
-		if (memcmp(&copy, slot, HOT) == 0)
+		if (result == READER_BUSY && memcmp(&hot, slot, HOT) == 0)
 			return READER_SAME;
-		result = read_rest(reader, offset, &copy);
+		result = read_rest(reader, offset, &hot, slot);
 	}
 	if (result == READER_TORN && !torn_ok)
-		return READER_BUSY;
+		result = READER_BUSY;
 	if (result != READER_BUSY)
-		memcpy(slot, &copy, HOT + REST);
+		memcpy(slot, &hot, HOT);
 	return result;
 }

@@ -13,8 +13,7 @@
 struct reader;
 
 /* A reader of the segment behind a descriptor that has passed the gate, with a header
- * that was checked. Owns the descriptor from now on. NULL without memory, when the
- * descriptor stays the caller's. */
+ * that was checked. The descriptor is borrowed. NULL without memory. */
 struct reader *
 reader_new(int fd, const struct segment_header *header);
 void
@@ -59,9 +58,9 @@ enum reader_result {
 };
 
 /*
- * Read a slot. `slot` holds what the last reading gave, zeros at first, and is not touched
- * when the answer is READER_BUSY. READER_TORN comes instead of that only if `torn_ok`: a
- * writer may have died while it wrote, or write all the time.
+ * Read a slot. `slot` holds what the last reading gave, zeros at first; when the answer is
+ * READER_BUSY only its fields before the ring are still that. READER_TORN comes instead of
+ * that only if `torn_ok`: a writer may have died while it wrote, or write all the time.
  */
 enum reader_result
 reader_read_slot(

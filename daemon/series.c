@@ -43,6 +43,7 @@ series_delay_quantiles(const struct series_view *view, const struct counters *co
 	const double *q, size_t count, double *ret)
 {
 	double life = seconds(counters->life_ns);
+	double longest = series_max_seconds(view, counters);
 	const struct histogram *h = &counters->iteration;
 	struct histogram with_open;
 
@@ -52,9 +53,12 @@ series_delay_quantiles(const struct series_view *view, const struct counters *co
 			histogram_record(&with_open, view->open_ns[i]);
 		h = &with_open;
 	}
-	for (size_t i = 0; i < count; i++)
-		ret[i] = q[i] < 1 ? histogram_delay_quantile(h, life, q[i])
-				  : series_max_seconds(view, counters);
+	for (size_t i = 0; i < count; i++) {
+		ret[i] = q[i] < 1 ? histogram_delay_quantile(h, life, q[i]) : longest;
+		/* What is known exactly bounds what is not. */
+		if (ret[i] > longest)
+			ret[i] = longest;
+	}
 }
 
 void

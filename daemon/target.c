@@ -14,6 +14,7 @@
 #include "daemon/account.h"
 #include "daemon/collector.h"
 #include "daemon/event.h"
+#include "daemon/family.h"
 #include "daemon/groups.h"
 #include "daemon/identity.h"
 #include "daemon/naming.h"
@@ -22,8 +23,6 @@
 
 /* A process may be this much older than its start time tells, a tick. */
 #define AGE_SLACK_NS 20000000ull
-/* Threads that are looked up in a second, so that nobody can keep us busy with it. */
-#define LOOKUPS_PER_SECOND 500
 /* Without knowledge of clocks a hello this old is taken for one of our own clock. */
 #define HELLO_AGE_MAX_NS 600000000000ull
 
@@ -38,22 +37,17 @@ struct slot {
 	bool moved;   /* a later registration goes on with the account */
 };
 
-/* A thread that owns a record, as it was found. */
-struct owner {
-	uint32_t tid, generation;
-	pid_t tgid; /* 0: could not be found */
-};
-
 struct target {
+	int fd;
 	struct reader *reader;
 	struct groups *groups;
 	char groupname[IDENTITY_NAME_BYTES];
 	const char *runtime;
 	struct group *group; /* NULL until there is a loop in it */
 	struct target *older;
-	struct slot **slots;  /* NULL where never used */
-	struct owner *owners; /* by thread record */
-	pid_t pid;            /* 0: unknown */
+	struct slot **slots; /* NULL where never used */
+	struct family *family;
+	pid_t pid; /* 0: unknown */
 	uid_t uid;
 	int pidfd;
 	uint64_t start_ticks;         /* 0: unknown */
@@ -61,8 +55,6 @@ struct target {
 	uint64_t died_ns;             /* by our clock; 0: it lives, or nobody knows */
 	int64_t shift_ns;             /* its clock is ahead of ours */
 	bool clock_known;
-	bool same_namespace; /* its thread numbers are ours */
-	bool dead;
 	bool descriptors_hidden; /* we may not look at them */
 	unsigned processes;      /* as told to the group, if there is one */
 	uint64_t dropped_loops, dropped_threads, other_waits;
@@ -113,21 +105,23 @@ target_new(const struct reception_guest *guest, const struct segment_header *hea
 	target->groups = groups;
 	target->pid = guest->pid;
 	target->uid = guest->uid;
-	target->pidfd = -1; /* not ours yet */
+	target->fd = target->pidfd = -1; /* not ours yet */
 	target->accepted_ns = now_ns;
-	target->same_namespace = guest->pid == (pid_t)header->pid;
 	target->slots = calloc(header->slot_count, sizeof(struct slot *));
-	target->owners = calloc(header->thread_count, sizeof(struct owner));
 	naming_group(naming, guest, target->groupname);
 	target->runtime = naming_runtime(&guest->hello);
-	if (target->slots && target->owners)
+	if (target->slots)
 		target->reader = reader_new(guest->fd, header);
-	if (!target->reader) {
+	if (target->reader)
+		target->family = family_new(target->reader, guest->pid);
+	if (!target->family) {
 		target_free(target);
 		return NULL;
 	}
+	target->fd = guest->fd;
 	target->pidfd = guest->pidfd;
-	target->dead = guest->gone || has_died(guest->pidfd);
+	if (guest->gone || has_died(guest->pidfd))
+		family_died(target->family);
 	find_time(target, guest, header, now_ns);
 	return target;
 }
@@ -142,104 +136,13 @@ target_free(struct target *target)
 		for (uint32_t i = 0; i < reader_header(target->reader)->slot_count; i++)
 			free(target->slots[i]);
 	free(target->slots);
-	free(target->owners);
+	family_free(target->family);
 	reader_free(target->reader);
+	if (target->fd >= 0)
+		close(target->fd);
 	if (target->pidfd >= 0)
 		close(target->pidfd);
 	free(target);
-}
-
-/* Whether another thread may be looked up now. */
-static bool
-may_look_up(void)
-{
-	static uint64_t second;
-	static unsigned lookups;
-	uint64_t now = event_now_ns() / 1000000000;
-
-	if (now != second) {
-		second = now;
-		lookups = 0;
-	}
-	return lookups++ < LOOKUPS_PER_SECOND;
-}
-
-/* Whether the kernel can be asked for the target's threads by their numbers. */
-static bool
-can_look_up(const struct target *target)
-{
-	return target->same_namespace || (target->pid > 0 && !target->dead);
-}
-
-/* The process of a record's owner, looked up once in its life; 0: unknown. */
-static pid_t
-find_owner(struct target *target, uint32_t record)
-{
-	struct reader_thread thread = reader_thread(target->reader, record);
-	struct owner *owner = &target->owners[record];
-	uint32_t tid = thread.owner & SEGMENT_TID_MASK;
-	struct identity_thread found;
-	pid_t tgid = 0;
-
-	if (owner->tid == tid && owner->generation == thread.generation)
-		return owner->tgid;
-	if (tid == reader_header(target->reader)->pid)
-		tgid = target->pid;
-	else if (reader_is_living(thread.owner) && can_look_up(target)) {
-		if (!may_look_up())
-			return 0;
-		if (identity_thread(
-			    target->pid, target->same_namespace, (pid_t)tid, &found) == 0)
-			tgid = found.tgid;
-	}
-	*owner = (struct owner){tid, thread.generation, tgid};
-	return tgid;
-}
-
-/* Whether the owner of a record lives, as far as anybody can tell. */
-static bool
-is_living(struct target *target, uint32_t record)
-{
-	pid_t tgid;
-
-	if (!reader_is_living(reader_thread(target->reader, record).owner))
-		return false;
-	if (!target->dead)
-		return true;
-	/* The kernel has marked what the dead process owned, if it could. */
-	tgid = find_owner(target, record);
-	return tgid ? tgid != target->pid : !can_look_up(target);
-}
-
-/* The label of a new loop: what the program says, or whose thread it is. Returns whether
- * it is known, or will never be. */
-static bool
-find_label(struct target *target, const struct segment_slot *slot,
-	char ret_label[IDENTITY_NAME_BYTES])
-{
-	struct reader_thread record = reader_thread(target->reader, slot->thread);
-	uint32_t tid = record.owner & SEGMENT_TID_MASK;
-	struct identity_thread thread;
-	bool is_main = tid == reader_header(target->reader)->pid;
-
-	identity_clean(slot->label, sizeof(slot->label), ret_label);
-	if (ret_label[0])
-		return true;
-	strcpy(ret_label, "thread");
-	if (!is_main && reader_is_living(record.owner) && can_look_up(target)) {
-		if (!may_look_up())
-			return false;
-		if (identity_thread(
-			    target->pid, target->same_namespace, (pid_t)tid, &thread) < 0)
-			return true;
-		is_main = thread.is_main;
-		if (thread.name[0])
-			strcpy(ret_label, thread.name);
-		identity_trim(ret_label);
-	}
-	if (is_main)
-		strcpy(ret_label, "main");
-	return true;
 }
 
 /* Whether the epoll instance of a loop that is unattended is no more. */
@@ -255,7 +158,7 @@ is_closed(struct target *target, const struct slot *slot, uint64_t clock_ns)
 		clock_ns < since + SEGMENT_LONG_NS ||
 		slot->copy.thread >= reader_header(target->reader)->thread_count)
 		return false;
-	tgid = find_owner(target, slot->copy.thread);
+	tgid = family_process(target->family, slot->copy.thread);
 	if (tgid <= 0)
 		return false;
 	r = identity_is_epoll(tgid, slot->copy.descriptor);
@@ -275,18 +178,19 @@ find_fate(struct target *target, struct slot *slot, const struct target_reading 
 	pid_t tgid;
 
 	if (slot->copy.thread >= reader_header(target->reader)->thread_count) {
-		ret->owner_dead = ret->process_dead = target->dead;
+		ret->owner_dead = ret->process_dead = family_is_dead(target->family);
 		return;
 	}
 	ret->owner_dead = record.owner & SEGMENT_OWNER_DIED || !same_thread;
 	/* Its mark may come to our eyes before the process's own. */
-	if (ret->owner_dead && !slot->account.over && !target->dead &&
+	if (ret->owner_dead && !slot->account.over && !family_is_dead(target->family) &&
 		has_died(target->pidfd))
 		target_died(target, reading->now_ns);
-	if (!target->dead)
+	if (!family_is_dead(target->family))
 		return;
-	tgid = same_thread ? find_owner(target, slot->copy.thread) : 0;
-	ret->owner_dead = ret->owner_dead || !is_living(target, slot->copy.thread);
+	tgid = same_thread ? family_process(target->family, slot->copy.thread) : 0;
+	ret->owner_dead =
+		ret->owner_dead || !family_is_living(target->family, slot->copy.thread);
 	ret->process_dead = ret->owner_dead && (tgid == target->pid || !tgid);
 	if (ret->process_dead && target->died_ns)
 		ret->died_ns = target->died_ns + (uint64_t)target->shift_ns;
@@ -310,6 +214,14 @@ take_over(struct target *target, struct slot *slot, uint32_t index)
 	}
 }
 
+/* Remember whose loop is in the slot. */
+static void
+note_thread(const struct target *target, struct slot *slot)
+{
+	slot->thread = slot->copy.thread;
+	slot->generation = reader_thread(target->reader, slot->thread).generation;
+}
+
 /* Read a slot anew. Returns NULL if there is nothing to tell about it. */
 static struct slot *
 read_slot(struct target *target, uint32_t index, bool *ret_changed)
@@ -323,7 +235,8 @@ read_slot(struct target *target, uint32_t index, bool *ret_changed)
 	if (!slot)
 		fresh = unused;
 	result = reader_read_slot(target->reader, index,
-		target->dead || (slot && slot->busy), slot ? &slot->copy : &fresh);
+		family_is_dead(target->family) || (slot && slot->busy),
+		slot ? &slot->copy : &fresh);
 	if (!slot) {
 		if ((result != READER_WHOLE && result != READER_TORN) || !fresh.born_ns)
 			return NULL;
@@ -332,6 +245,7 @@ read_slot(struct target *target, uint32_t index, bool *ret_changed)
 			return NULL;
 		slot->copy = fresh;
 		target->slots[index] = slot;
+		note_thread(target, slot);
 		take_over(target, slot, index);
 	}
 	slot->busy = result == READER_TORN || result == READER_BUSY;
@@ -359,9 +273,12 @@ find_series(struct target *target, struct slot *slot)
 	struct series *before = slot->series;
 	char label[IDENTITY_NAME_BYTES];
 
-	if (before && !account_is_new(&slot->account, &slot->copy))
+	/* Without a birth it is about to be another loop's. */
+	if (!slot->copy.born_ns ||
+		(before && !account_is_new(&slot->account, &slot->copy)))
 		return before;
-	if (!find_label(target, &slot->copy, label))
+	identity_clean(slot->copy.label, sizeof(slot->copy.label), label);
+	if (!label[0] && !family_label(target->family, slot->copy.thread, label))
 		return NULL;
 	if (join(target, groups_get(target->groups, target->groupname)))
 		return NULL;
@@ -392,10 +309,8 @@ account_slot(struct target *target, struct slot *slot, bool changed,
 	facts.changed = changed || slot->pending;
 	slot->pending = false;
 	if (account_is_new(&slot->account, &slot->copy) ||
-		slot->copy.thread != slot->thread) {
-		slot->thread = slot->copy.thread;
-		slot->generation = reader_thread(target->reader, slot->thread).generation;
-	}
+		slot->copy.thread != slot->thread)
+		note_thread(target, slot);
 	find_fate(target, slot, reading, &facts);
 	if (facts.now_ns && !facts.owner_dead)
 		facts.closed = is_closed(target, slot, clock_ns);
@@ -435,7 +350,7 @@ target_read(struct target *target, const struct target_reading *reading)
 	uint64_t start_ticks, age_ns;
 
 	/* Without a pidfd: whether somebody else has the number now. */
-	if (target->pidfd < 0 && target->start_ticks && !target->dead &&
+	if (target->pidfd < 0 && target->start_ticks && !family_is_dead(target->family) &&
 		(identity_age(target->pid, &age_ns, &start_ticks) < 0 ||
 			start_ticks != target->start_ticks))
 		target_died(target, reading->now_ns);
@@ -480,15 +395,15 @@ target_pidfd(const struct target *target)
 bool
 target_is_alive(const struct target *target)
 {
-	return !target->dead;
+	return !family_is_dead(target->family);
 }
 
 void
 target_died(struct target *target, uint64_t now_ns)
 {
-	if (target->dead)
+	if (family_is_dead(target->family))
 		return;
-	target->dead = true;
+	family_died(target->family);
 	target->died_ns = now_ns;
 }
 
@@ -508,27 +423,10 @@ target_repeats(const struct target *target, const struct target *other)
 	       a->registrations <= b->registrations;
 }
 
-bool
-target_has_member(struct target *target, pid_t pid)
+struct family *
+target_family(const struct target *target)
 {
-	const struct segment_header *header = reader_header(target->reader);
-
-	for (uint32_t i = 0; i < header->thread_count; i++)
-		if (reader_is_living(reader_thread(target->reader, i).owner) &&
-			find_owner(target, i) == pid)
-			return true;
-	return false;
-}
-
-bool
-target_has_owners(struct target *target)
-{
-	const struct segment_header *header = reader_header(target->reader);
-
-	for (uint32_t i = 0; i < header->thread_count; i++)
-		if (is_living(target, i))
-			return true;
-	return false;
+	return target->family;
 }
 
 void
@@ -541,34 +439,6 @@ struct target *
 target_older(const struct target *target)
 {
 	return target->older;
-}
-
-unsigned
-target_processes(struct target *target, bool registrant,
-	bool (*skip)(void *arg, pid_t pid), void *arg)
-{
-	const struct segment_header *header = reader_header(target->reader);
-	static pid_t members[SEGMENT_SLOTS_MAX];
-	unsigned count = 0, nameless = 0;
-
-	for (uint32_t i = 0; i < header->thread_count; i++) {
-		bool known = false;
-		pid_t tgid;
-
-		if (!is_living(target, i))
-			continue;
-		tgid = find_owner(target, i);
-		/* Unknown ones are the registrant's threads, while it lives. */
-		if (!tgid)
-			nameless = target->dead;
-		if (!tgid || tgid == target->pid)
-			continue;
-		for (unsigned j = 0; j < count && !known; j++)
-			known = members[j] == tgid;
-		if (!known && !skip(arg, tgid))
-			members[count++] = tgid;
-	}
-	return count + nameless + (registrant && !target->dead);
 }
 
 void

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 struct collector_stats;
+struct family;
 struct group;
 struct groups;
 struct naming;
@@ -61,13 +62,9 @@ target_is_same_process(const struct target *a, const struct target *b);
 bool
 target_repeats(const struct target *target, const struct target *other);
 
-/* Whether a process other than the registrant is known to have loops in it. */
-bool
-target_has_member(struct target *target, pid_t pid);
-
-/* Whether any thread that has a loop in it still lives. */
-bool
-target_has_owners(struct target *target);
+/* Who has loops in it. Borrowed. */
+struct family *
+target_family(const struct target *target);
 
 /* Loops may have moved here from an earlier registration, or NULL: it goes on with their
  * accounts. `older` must outlive the target or be replaced. */
@@ -76,13 +73,7 @@ target_set_older(struct target *target, struct target *older);
 struct target *
 target_older(const struct target *target);
 
-/* How many processes it stands for: its living members and, if `registrant`, the living
- * registrant. `skip` tells which members are somebody else's to count. */
-unsigned
-target_processes(struct target *target, bool registrant,
-	bool (*skip)(void *arg, pid_t pid), void *arg);
-
-/* Tell the target's group how many they are now. */
+/* Tell the target's group how many living processes the target stands for now. */
 void
 target_count_processes(struct target *target, unsigned count);
 

@@ -11,11 +11,14 @@
 #include <unistd.h>
 
 #include "daemon/event.h"
+#include "daemon/family.h"
 #include "daemon/hello.h"
 #include "daemon/reader.h"
 #include "daemon/reception.h"
 #include "daemon/target.h"
 
+/* Targets that are read before others of our events have their turn. */
+#define AT_ONCE 32
 /* Descriptors that are left for all else. */
 #define DESCRIPTORS_KEPT 256
 
@@ -34,6 +37,7 @@ struct targets {
 	const struct naming *naming;
 	struct collector_stats *stats;
 	TAILQ_HEAD(, entry) entries; /* in the order in which they came */
+	struct entry *next;          /* to be read in this round; NULL: it is over */
 };
 
 struct targets *
@@ -58,6 +62,8 @@ remove_entry(struct entry *entry)
 	struct targets *targets = entry->targets;
 	struct entry *other;
 
+	if (targets->next == entry)
+		targets->next = TAILQ_NEXT(entry, entry);
 	TAILQ_REMOVE(&targets->entries, entry, entry);
 	TAILQ_FOREACH (other, &targets->entries, entry)
 		if (target_older(other->target) == entry->target)
@@ -162,8 +168,8 @@ relate(struct targets *targets, struct entry *entry, const struct segment_hello 
 	TAILQ_FOREACH (other, &targets->entries, entry) {
 		if (!target_is_same_process(other->target, entry->target)) {
 			if (hello->registrations && target_pid(entry->target) > 0 &&
-				target_has_member(
-					other->target, target_pid(entry->target)))
+				family_has_member(target_family(other->target),
+					target_pid(entry->target)))
 				target_set_older(entry->target, other->target);
 			continue;
 		}
@@ -264,7 +270,7 @@ forget_orphans(struct targets *targets, uint64_t now_ns)
 
 	for (entry = TAILQ_FIRST(&targets->entries); entry; entry = next) {
 		next = TAILQ_NEXT(entry, entry);
-		if (!is_left(entry) || target_has_owners(entry->target))
+		if (!is_left(entry) || family_has_living(target_family(entry->target)))
 			entry->orphan_since_ns = 0;
 		else if (!entry->orphan_since_ns)
 			entry->orphan_since_ns = now_ns;
@@ -279,15 +285,33 @@ forget_orphans(struct targets *targets, uint64_t now_ns)
 }
 
 void
-targets_read(struct targets *targets, uint64_t now_ns, bool seen)
+targets_read(struct targets *targets, uint64_t now_ns)
 {
 	struct entry *entry;
 
 	TAILQ_FOREACH (entry, &targets->entries, entry)
-		read_entry(entry, now_ns, seen);
-	TAILQ_FOREACH (entry, &targets->entries, entry)
+		read_entry(entry, now_ns, true);
+	TAILQ_FOREACH (entry, &targets->entries, entry) {
+		bool itself = !entry->superseded && target_is_alive(entry->target);
+
 		target_count_processes(
-			entry->target, target_processes(entry->target, !entry->superseded,
-					       is_registrant, targets));
-	forget_orphans(targets, now_ns);
+			entry->target, itself + family_count(target_family(entry->target),
+							is_registrant, targets));
+	}
+}
+
+bool
+targets_read_some(struct targets *targets, uint64_t now_ns)
+{
+	if (!targets->next)
+		targets->next = TAILQ_FIRST(&targets->entries);
+	for (unsigned i = 0; i < AT_ONCE && targets->next; i++) {
+		struct entry *entry = targets->next;
+
+		targets->next = TAILQ_NEXT(entry, entry);
+		read_entry(entry, now_ns, false);
+	}
+	if (!targets->next)
+		forget_orphans(targets, now_ns);
+	return targets->next;
 }

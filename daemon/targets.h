@@ -37,8 +37,13 @@ targets_free(struct targets *targets);
 void
 targets_admit(struct targets *targets, const struct reception_guest *guest);
 
-/* Read all of them into the groups; see target_reading. */
+/* Read all of them into the groups, which were told groups_begin_reading(). */
 void
-targets_read(struct targets *targets, uint64_t now_ns, bool seen);
+targets_read(struct targets *targets, uint64_t now_ns);
+
+/* Read the next few of them, so that no time and no death is missed where nobody asks.
+ * Returns whether there are more in this round. */
+bool
+targets_read_some(struct targets *targets, uint64_t now_ns);
 
 #endif

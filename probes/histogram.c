@@ -182,15 +182,45 @@ histogram_ns(double limit)
 	return (double)(whole + 1) - ns <= ns * 1e-15 ? whole + 1 : whole;
 }
 
+/* The buckets of a band: ret_first..ret_last. */
+static void
+band_buckets(unsigned band, unsigned *ret_first, unsigned *ret_last)
+{
+	*ret_last = band * HISTOGRAM_PER_BAND;
+	if (*ret_last >= HISTOGRAM_BUCKETS)
+		*ret_last = HISTOGRAM_BUCKETS - 1;
+	*ret_first = band ? (band - 1) * HISTOGRAM_PER_BAND + 1 : 0;
+}
+
+/* How many durations a band holds. */
+static uint64_t
+band_count(const struct histogram *h, unsigned band)
+{
+	unsigned first, last;
+	uint64_t count = 0;
+
+	band_buckets(band, &first, &last);
+	for (unsigned i = first; i <= last; i++)
+		count = add_saturated(count, h->counts[i]);
+	return count;
+}
+
 void
 histogram_add(struct histogram *sum, const struct histogram *h)
 {
 	uint64_t low = sum->square_low + h->square_low;
 
-	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
-		sum->counts[i] = add_saturated(sum->counts[i], h->counts[i]);
-	for (unsigned i = 0; i < HISTOGRAM_BANDS; i++)
-		sum->sums_ns[i] = add_saturated(sum->sums_ns[i], h->sums_ns[i]);
+	for (unsigned band = 0; band < HISTOGRAM_BANDS; band++) {
+		unsigned first, last;
+
+		band_buckets(band, &first, &last);
+		/* Most are empty, and leave the memory of `sum` alone. */
+		if (!h->sums_ns[band] && !band_count(h, band))
+			continue;
+		for (unsigned i = first; i <= last; i++)
+			sum->counts[i] = add_saturated(sum->counts[i], h->counts[i]);
+		sum->sums_ns[band] = add_saturated(sum->sums_ns[band], h->sums_ns[band]);
+	}
 	sum->square_high = add_saturated(
 		sum->square_high, add_saturated(h->square_high, low < sum->square_low));
 	sum->square_low = low;
@@ -312,29 +342,6 @@ static double
 lower_seconds(unsigned bucket)
 {
 	return bucket ? histogram_upper_seconds(bucket - 1) : 0;
-}
-
-/* The buckets of a band: ret_first..ret_last. */
-static void
-band_buckets(unsigned band, unsigned *ret_first, unsigned *ret_last)
-{
-	*ret_last = band * HISTOGRAM_PER_BAND;
-	if (*ret_last >= HISTOGRAM_BUCKETS)
-		*ret_last = HISTOGRAM_BUCKETS - 1;
-	*ret_first = band ? (band - 1) * HISTOGRAM_PER_BAND + 1 : 0;
-}
-
-/* How many durations a band holds. */
-static uint64_t
-band_count(const struct histogram *h, unsigned band)
-{
-	unsigned first, last;
-	uint64_t count = 0;
-
-	band_buckets(band, &first, &last);
-	for (unsigned i = first; i <= last; i++)
-		count = add_saturated(count, h->counts[i]);
-	return count;
 }
 
 /* Excess over limit_ns of the durations in the band that holds it, as if each were the

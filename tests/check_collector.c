@@ -534,6 +534,7 @@ START_TEST(a_registration_anew_counts_nothing_twice)
 	/* One of the loops moves, at the end of an iteration that nobody has seen yet; in
 	 * the new segment the other one's place is taken by a new loop. */
 	next.threads[0].lock[0] = (uint32_t)writer.pid;
+	next.threads[0].generation = 1;
 	next.slots[0] = writer.slots[0];
 	next.header->slots_used = 1;
 	writer.slots[0].state = 0;
@@ -780,6 +781,43 @@ START_TEST(a_segment_full_of_nonsense_does_no_harm_to_others)
 }
 END_TEST
 
+#define MANY 100
+static bool
+many_iterations_are_counted(void)
+{
+	struct groups *groups = collector_groups(collector);
+	uint64_t iterations = 0;
+
+	for (size_t i = 0; i < groups_count(groups); i++)
+		if (groups_view(groups, i).series_count)
+			iterations += groups_series_view(groups, i, 0).window->iterations;
+	return iterations == MANY;
+}
+
+START_TEST(many_targets_are_read_without_being_asked_for)
+{
+	static struct writer writers[MANY];
+
+	limit_descriptors(4096);
+	for (int i = 0; i < MANY; i++) {
+		struct segment_hello hello;
+
+		writers[i] = writer_make();
+		snprintf(writers[i].header->group, SEGMENT_NAME_BYTES, "g%d", i);
+		hello = writer_hello(&writers[i]);
+		close(writer_send(path, &hello, sizeof(hello), writers[i].fd, 1));
+	}
+	run_until_targets(MANY);
+	for (int i = 0; i < MANY; i++) {
+		writer_begin(&writers[i], 0, 0, -1);
+		writer_iterate(&writers[i], 0, 1000);
+	}
+	ck_assert(run_until(many_iterations_are_counted));
+	for (int i = 0; i < MANY; i++)
+		writer_free(&writers[i]);
+}
+END_TEST
+
 START_TEST(a_new_collector_rings)
 {
 	const volatile struct segment_doorbell *page;
@@ -837,6 +875,7 @@ main(void)
 	tcase_add_test(
 		tcase, without_descriptors_guests_are_refused_and_later_ones_are_not);
 	tcase_add_test(tcase, a_segment_full_of_nonsense_does_no_harm_to_others);
+	tcase_add_test(tcase, many_targets_are_read_without_being_asked_for);
 	tcase_add_test(tcase, a_new_collector_rings);
 	tcase_add_test(tcase, all_reasons_have_names);
 	suite_add_tcase(suite, tcase);

@@ -234,6 +234,21 @@ START_TEST(the_longest_is_exact_in_totals)
 }
 END_TEST
 
+START_TEST(no_quantile_is_above_the_longest)
+{
+	static const double q[] = {0.9999999, 1};
+	double answers[2];
+	struct series_view v;
+
+	/* Just above the edge of a bucket, whose middle is 1 % more. */
+	add(SECOND, histogram_upper_ns(500) + 1, SECOND);
+	v = view();
+	series_delay_quantiles(&v, v.total, q, 2, answers);
+	ck_assert_double_le(answers[0], answers[1]);
+	ck_assert_double_gt(answers[0], 0.99 * answers[1]);
+}
+END_TEST
+
 /* Everything that is exported as a counter. */
 #define LIMITS 26
 static void
@@ -342,6 +357,7 @@ main(void)
 	tcase_add_test(tcase, totals_stay_and_windows_forget);
 	tcase_add_test(tcase, an_open_iteration_counts_as_if_it_had_ended_now);
 	tcase_add_test(tcase, the_longest_is_exact_in_totals);
+	tcase_add_test(tcase, no_quantile_is_above_the_longest);
 	tcase_add_test(tcase, no_exported_counter_ever_goes_back);
 	tcase_add_test(tcase, absurd_counters_give_numbers);
 	suite_add_tcase(suite, tcase);

@@ -151,7 +151,8 @@ static void
 tear_down(void)
 {
 	reader_free(reader);
-	munmap(memory, header.size);
+	close(fd);
+	munmap(memory, segment_size(64));
 }
 
 START_TEST(threads_and_added_header_fields_are_refreshed)

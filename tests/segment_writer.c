@@ -152,6 +152,7 @@ lock_record(struct writer *writer, unsigned record)
 	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
 	if (pthread_mutex_init(mutex, &attr) || pthread_mutex_lock(mutex))
 		abort();
+	writer->threads[record].tid = (uint32_t)syscall(SYS_gettid);
 	writer->threads[record].generation++;
 }
 
