@@ -100,13 +100,16 @@ struct reader_thread
 reader_thread(const struct reader *reader, uint32_t index)
 {
 	const struct segment_thread *thread;
+	uint32_t owner;
 
 	if (index >= reader->header.thread_count)
 		return (struct reader_thread){0};
 	thread = &reader->threads[index];
+	owner = thread->lock[reader->header.owner_word];
 	return (struct reader_thread){
-		.owner = thread->lock[reader->header.owner_word],
+		.owner = owner,
 		.generation = thread->generation,
+		.tid = reader_is_living(owner) ? owner & SEGMENT_TID_MASK : thread->tid,
 	};
 }
 

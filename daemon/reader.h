@@ -39,6 +39,7 @@ reader_slots(const struct reader *reader);
 struct reader_thread {
 	uint32_t owner; /* tid, SEGMENT_OWNER_DIED; 0: never used */
 	uint32_t generation;
+	uint32_t tid; /* of its thread, living or dead; 0: unknown */
 };
 struct reader_thread
 reader_thread(const struct reader *reader, uint32_t index);

@@ -111,13 +111,15 @@ struct segment_header {
  * One for each thread that has a loop. The thread locks the robust mutex once and never
  * unlocks it: word `owner_word` of it holds the thread's tid (bits 0-29), and the kernel
  * sets bit 30 (FUTEX_OWNER_DIED) when the thread ends, is killed or calls exec. 0 if the
- * record was never used. Written by that thread and the kernel.
+ * record was never used. Written by that thread and the kernel, which wipes the tid then;
+ * `tid` keeps it.
  */
 #define SEGMENT_LOCK_BYTES 48
 struct segment_thread {
 	uint32_t lock[SEGMENT_LOCK_BYTES / 4];
 	uint32_t generation; /* added: how many threads have used this record */
-	uint32_t reserved[3];
+	uint32_t tid;        /* of the last one; written when it has locked the mutex */
+	uint32_t reserved[2];
 };
 
 #define SEGMENT_TID_MASK 0x3fffffffu

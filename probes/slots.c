@@ -168,8 +168,11 @@ slots_claim_thread(const struct segment *segment)
 				continue;
 			if (dead)
 				end_loops_of(segment, i);
-			if (lock_record(record, generation) == 0)
-				return (int)i;
+			if (lock_record(record, generation) != 0)
+				continue;
+			__atomic_store_n(&record->tid,
+				owner(segment, i) & SEGMENT_TID_MASK, __ATOMIC_RELEASE);
+			return (int)i;
 		}
 	}
 	return -1;

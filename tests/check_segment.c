@@ -51,6 +51,7 @@ START_TEST(the_layout_is_the_documented_one)
 	ck_assert_uint_eq(sizeof(struct segment_thread), 64);
 	ck_offset(segment_thread, lock, 0);
 	ck_offset(segment_thread, generation, 48);
+	ck_offset(segment_thread, tid, 52);
 
 	ck_assert_uint_eq(sizeof(struct segment_slot), 12288);
 	ck_offset(segment_slot, state, 0);
@@ -166,6 +167,7 @@ START_TEST(threads_and_added_header_fields_are_refreshed)
 	ck_assert_int_eq(reader_begin(reader), 0);
 	ck_assert_uint_eq(reader_thread(reader, 3).owner, 1234);
 	ck_assert_uint_eq(reader_thread(reader, 3).generation, 7);
+	ck_assert_uint_eq(reader_thread(reader, 3).tid, 1234);
 	ck_assert_uint_eq(reader_slots(reader), 5);
 	ck_assert_uint_eq(reader_header(reader)->dropped_loops, 9);
 	ck_assert(reader_is_living(1234));

@@ -22,6 +22,7 @@ static struct segment segment;
 /* What threads and children that end did; shared with the children. */
 static struct {
 	int record;
+	pid_t tid;
 	uint32_t kind;
 	struct segment_slot *slot;
 } * last;
@@ -39,6 +40,7 @@ static void
 claim_thread(void *arg)
 {
 	last->record = slots_claim_thread(&segment);
+	last->tid = gettid();
 }
 
 /* Claim a record and a slot in it, and leave the slot in the state that arg points to. */
@@ -111,12 +113,14 @@ START_TEST(a_record_holds_the_tid_and_tells_that_its_thread_is_gone)
 
 	ck_assert_int_eq(own, 0);
 	ck_assert_uint_eq(lock_word(own) & SEGMENT_TID_MASK, (uint32_t)gettid());
+	ck_assert_uint_eq(segment.threads[own].tid, (uint32_t)gettid());
 	scene_in_thread(claim_thread, NULL);
 	ck_assert_int_eq(last->record, 1);
 	ck_assert(lock_word(1) & SEGMENT_OWNER_DIED);
 	scene_in_child(claim_thread, NULL);
 	ck_assert_int_eq(last->record, 2);
 	ck_assert(lock_word(2) & SEGMENT_OWNER_DIED);
+	ck_assert_uint_eq(segment.threads[2].tid, (uint32_t)last->tid);
 	ck_assert(!(lock_word(own) & SEGMENT_OWNER_DIED));
 }
 END_TEST
