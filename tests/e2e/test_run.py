@@ -626,7 +626,7 @@ def test_looking_for_the_daemon_does_not_disturb_it(daemon):
     for _ in range(20):
         assert run("--socket", daemon.socket, "true").stderr == ""
     # Another target's hello comes after all that went before.
-    run("--socket", daemon.socket, "--groupname", "after", PYTHON, "-c", "pass")
+    run("--socket", daemon.socket, "--groupname", "after", PYTHON, "-c", ASYNCIO_STALL)
     wait_for(lambda: daemon.group("after"), 15)
     assert daemon.metrics().sum("looplag_rejected_segments_total") == 0
 
