@@ -235,7 +235,7 @@ read_slot(struct target *target, uint32_t index, bool *ret_changed)
 	if (!slot)
 		fresh = unused;
 	result = reader_read_slot(target->reader, index,
-		family_is_dead(target->family) || (slot && slot->busy),
+		family_is_dead(target->family) || !slot || slot->busy,
 		slot ? &slot->copy : &fresh);
 	if (!slot) {
 		if ((result != READER_WHOLE && result != READER_TORN) || !fresh.born_ns)

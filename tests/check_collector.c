@@ -309,6 +309,61 @@ START_TEST(loops_are_named_by_thread_or_label)
 }
 END_TEST
 
+/* Turns so short that no copy is ever of one moment. */
+static void *
+spin(void *arg)
+{
+	struct writer *writer = arg;
+
+	while (!__atomic_load_n(&writer->header->reserved[0], __ATOMIC_RELAXED))
+		writer_iterate(writer, 0, 0);
+	return NULL;
+}
+
+static uint64_t last_iterations;
+
+static bool
+more_iterations_are_counted(void)
+{
+	return show().iterations > last_iterations;
+}
+
+START_TEST(a_loop_that_is_written_to_all_the_time_is_seen)
+{
+	struct writer writer = start();
+	pthread_t thread;
+
+	writer_begin(&writer, 0, 0, -1);
+	ck_assert_int_eq(pthread_create(&thread, NULL, spin, &writer), 0);
+	for (int i = 0; i < 5; i++) {
+		last_iterations = show().iterations;
+		ck_assert(run_until(more_iterations_are_counted));
+	}
+	__atomic_store_n(&writer.header->reserved[0], 1, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(show().iterations, writer.slots[0].iterations);
+	ck_assert_uint_eq(show().loops, 1);
+	writer_free(&writer);
+}
+END_TEST
+
+START_TEST(a_slot_whose_writer_stopped_in_it_is_seen)
+{
+	struct writer writer = start();
+
+	writer_begin(&writer, 0, 0, -1);
+	for (int i = 0; i < 3; i++)
+		writer_iterate(&writer, 0, MS);
+	writer.slots[0].state = SEGMENT_ATTENDED | SEGMENT_RECORDING | 1;
+	ck_assert_uint_eq(show().iterations, 3);
+	ck_assert_uint_eq(show().loops, 1);
+	writer_kill(&writer);
+	ck_assert(run_until(nobody_lives));
+	ck_assert_uint_eq(show().iterations, 3);
+	writer_free(&writer);
+}
+END_TEST
+
 START_TEST(an_iteration_that_lasts_is_seen_while_it_lasts)
 {
 	struct writer writer = start();
@@ -858,6 +913,8 @@ main(void)
 	tcase_add_test(tcase, a_target_and_its_loops_are_seen);
 	tcase_add_test(tcase, groups_are_named_by_wish_and_else_by_command);
 	tcase_add_test(tcase, loops_are_named_by_thread_or_label);
+	tcase_add_test(tcase, a_loop_that_is_written_to_all_the_time_is_seen);
+	tcase_add_test(tcase, a_slot_whose_writer_stopped_in_it_is_seen);
 	tcase_add_test(tcase, an_iteration_that_lasts_is_seen_while_it_lasts);
 	tcase_add_test(tcase, the_counts_of_a_killed_process_stay);
 	tcase_add_test(tcase, a_process_that_was_gone_before_it_was_accepted_counts);
