@@ -588,6 +588,14 @@ def service():
     pytest.skip("no control group can be made here")
 
 
+def test_a_command_that_ends_at_once_is_seen_whole(report):
+    code = ("import os, select\nreader, writer = os.pipe()\nos.write(writer, b'x')\n"
+            "waits = select.epoll()\nwaits.register(reader, select.EPOLLIN)\n"
+            "for _ in range(50): waits.poll()")
+    data, _ = report(PYTHON, "-S", "-c", code)
+    assert loop_of(data, "python3")["iterations"] == 49
+
+
 def test_a_run_inside_a_service_is_named_as_one_outside(report, service):
     def enter():
         with open(f"{service}/cgroup.procs", "w") as processes:
