@@ -69,6 +69,7 @@ int
 reader_begin(struct reader *reader)
 {
 	const size_t added = offsetof(struct segment_header, slots_used);
+	uint64_t used = reader->header.slots_used;
 	int r;
 
 	/* Only what may change: the rest was checked, and could be anything by now. */
@@ -76,6 +77,9 @@ reader_begin(struct reader *reader)
 		reader->fd, (char *)&reader->header + added, HEADER_BYTES - added, added);
 	if (r < 0)
 		return r;
+	/* It only grows: what was read from a slot must not be forgotten. */
+	if (reader->header.slots_used < used)
+		reader->header.slots_used = used;
 	return read_at(reader->fd, reader->threads,
 		reader->header.thread_count * sizeof(*reader->threads),
 		reader->header.threads_offset);

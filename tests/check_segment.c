@@ -189,6 +189,18 @@ START_TEST(a_header_that_changes_afterwards_leads_nowhere)
 }
 END_TEST
 
+START_TEST(slots_that_were_used_once_stay_in_sight)
+{
+	struct segment_header *theirs = (struct segment_header *)memory;
+
+	theirs->slots_used = 5;
+	ck_assert_int_eq(reader_begin(reader), 0);
+	theirs->slots_used = 2;
+	ck_assert_int_eq(reader_begin(reader), 0);
+	ck_assert_uint_eq(reader_slots(reader), 5);
+}
+END_TEST
+
 START_TEST(a_slot_is_read_when_it_has_changed)
 {
 	ck_assert_int_eq(reader_read_slot(reader, 9, 0, &copy), READER_SAME);
@@ -302,6 +314,7 @@ main(void)
 	tcase_add_checked_fixture(reading, set_up, tear_down);
 	tcase_add_test(reading, threads_and_added_header_fields_are_refreshed);
 	tcase_add_test(reading, a_header_that_changes_afterwards_leads_nowhere);
+	tcase_add_test(reading, slots_that_were_used_once_stay_in_sight);
 	tcase_add_test(reading, a_slot_is_read_when_it_has_changed);
 	tcase_add_test(
 		reading, a_slot_that_stays_in_writing_is_left_alone_or_taken_as_it_is);
