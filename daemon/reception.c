@@ -31,8 +31,6 @@
 #define BATCH 32
 /* Without descriptors we try again after this. */
 #define PAUSE_NS 50000000ull
-/* Younger than this nobody has to go: the message may be on its way. */
-#define PATIENCE_NS 20000000ull
 
 struct connection {
 	TAILQ_ENTRY(connection) entry;
@@ -181,8 +179,10 @@ on_message(void *arg)
 	set_deadline(reception);
 }
 
-/* See to it that one user has room for one connection more. Returns whether there is. */
-static int
+/* See to it that one user has room for one connection more. The oldest has to go, never
+ * the newest: among many that say nothing that may be the one whose message is on its way.
+ * What the oldest has sent meanwhile is heard. */
+static void
 make_room(struct reception *reception, uid_t uid)
 {
 	struct connection *connection, *oldest = NULL;
@@ -196,12 +196,10 @@ make_room(struct reception *reception, uid_t uid)
 		count++;
 	}
 	if (count < RECEPTION_WAITING_MAX)
-		return 1;
-	refuse(reception, COLLECTOR_QUOTA);
-	if (event_now_ns() < oldest->since_ns + PATIENCE_NS)
-		return 0;
+		return;
+	if (!hear(oldest))
+		refuse(reception, COLLECTOR_QUOTA);
 	dismiss(oldest);
-	return 1;
 }
 
 /* Let a connection that has said nothing so far wait. */
@@ -211,11 +209,7 @@ let_wait(struct connection *connection)
 	struct reception *reception = connection->reception;
 	int first = TAILQ_EMPTY(&reception->waiting);
 
-	if (!make_room(reception, connection->uid)) {
-		closer_close(connection->fd);
-		free(connection);
-		return;
-	}
+	make_room(reception, connection->uid);
 	TAILQ_INSERT_TAIL(&reception->waiting, connection, entry);
 	connection->since_ns = event_now_ns();
 	connection->watch =

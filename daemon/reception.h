@@ -15,7 +15,8 @@
 #include "probes/segment.h"
 
 #define RECEPTION_WAIT_NS 2000000000ull
-#define RECEPTION_WAITING_MAX 64 /* connections of one user */
+/* Connections of one user: more than anybody makes between a good one and its message. */
+#define RECEPTION_WAITING_MAX 128
 
 /* A target that asks to be let in. */
 struct reception_guest {
