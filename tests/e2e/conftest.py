@@ -20,7 +20,7 @@ def pytest_sessionstart(session):
 
 @pytest.fixture
 def start_daemon():
-    """start_daemon(*options, env=None, cpu=None): a running looplagd. All that a test
+    """start_daemon(*options, env=None, cpu=None, realtime=False): a looplagd. All that a test
     starts are ended after it, and must end cleanly; one that the test itself has ended
     (daemon.program.stop()) it takes from the list start_daemon.running."""
     running = []

@@ -263,7 +263,7 @@ def delay_quantile(metrics, group, loop, q):
 class Daemon:
     """A looplagd with a port and a socket of its own, ready to serve."""
 
-    def __init__(self, *options, env=None, cpu=None):
+    def __init__(self, *options, env=None, cpu=None, realtime=False):
         self.directory = short_directory()
         self.socket = self.directory / "probe.sock"
         self.port = free_port()
@@ -272,7 +272,8 @@ class Daemon:
         self.program = Program(
             [LOOPLAGD, "--web.listen-address", self.address, "--probe.socket",
              self.socket, *options],
-            env=dict(os.environ, **(env or {})), cpu=cpu, name="looplagd")
+            env=dict(os.environ, **(env or {})), cpu=cpu, realtime=realtime,
+            name="looplagd")
         self.pid = self.program.pid
         try:
             wait_for(self._is_ready, 15, "looplagd is ready")

@@ -3,10 +3,12 @@
 reason, the rest goes on as if nothing had been, and the daemon's own loop is never late.
 """
 
+import collections
 import os
 import random
 import resource
 import socket
+import threading
 import time
 
 import pytest
@@ -209,7 +211,7 @@ def test_a_storm_leaves_the_daemon_on_time(start_daemon, target):
     5 ms. On a busy machine the daemon may be kept from its CPU: three tries."""
     worst = []
     for attempt in range(3):
-        daemon = start_daemon()
+        daemon = start_daemon(realtime=True)
         sent = 0
         for _ in range(10):
             for name, (_, message, makers) in BAD.items():
@@ -221,6 +223,7 @@ def test_a_storm_leaves_the_daemon_on_time(start_daemon, target):
         assert sum(rejected(daemon).values()) == sent
         assert registers(daemon, target, "good")
         worst.append(own_delay(daemon))
+        print(f"own delay {worst[-1] * 1e3:.2f} ms")
         if worst[-1] < OWN_DELAY_LIMIT:
             return
     pytest.fail(f"own delay in three tries: {worst}")
@@ -230,7 +233,7 @@ def test_a_thousand_silent_connections(start_daemon, target):
     """They are put out for their silence or their number, and others get in meanwhile."""
     worst = []
     for attempt in range(3):
-        daemon = start_daemon()
+        daemon = start_daemon(realtime=True)
         silent = []
         try:
             for _ in range(1000):
@@ -244,9 +247,50 @@ def test_a_thousand_silent_connections(start_daemon, target):
                 s.close()
         assert registers(daemon, target, "after")
         worst.append(own_delay(daemon))
+        print(f"own delay {worst[-1] * 1e3:.2f} ms")
         if worst[-1] < OWN_DELAY_LIMIT:
             return
     pytest.fail(f"own delay in three tries: {worst}")
+
+
+class Flood:
+    """Connects without a word, as fast as it can, until it is told to stop."""
+
+    def __init__(self, path):
+        self.path = path
+        self.count = 0
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        held = collections.deque()
+        while not self._end.is_set():
+            try:
+                held.append(h.connect(self.path))
+                self.count += 1
+            except OSError:
+                pass
+            if len(held) > 1000:
+                held.popleft().close()
+        for s in held:
+            s.close()
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._end.set()
+        self._thread.join()
+
+
+def test_a_good_target_gets_in_among_a_flood(start_daemon, target):
+    """Whoever is pushed out for the sake of others, it is the silent."""
+    daemon = start_daemon(realtime=True)
+    with Flood(daemon.socket) as flood:
+        wait_for(lambda: rejected(daemon)["quota"] > 1000, 10, "a thousand were too many")
+        assert registers(daemon, target, "among")
+        assert flood.count > 1000
 
 
 def test_names_from_strangers_cannot_break_the_exposition(daemon):
