@@ -8,7 +8,8 @@
 #include <sys/select.h>
 #include <time.h>
 
-#define NOWHERE ((void *)(uintptr_t)8)
+/* Where nothing is mapped; volatile, so that the compiler does not object. */
+static void *volatile nowhere = (void *)(uintptr_t)8;
 
 static void
 tell(const char *name, int result)
@@ -26,15 +27,15 @@ main(void)
 	fd_set good;
 
 	for (int i = 0; i < 100; i++) {
-		tell("select", select(65, NOWHERE, NULL, NULL, &timeout));
+		tell("select", select(65, nowhere, NULL, NULL, &timeout));
 		FD_ZERO(&good);
 		tell("select", select(1, &good, NULL, NULL, &timeout));
-		tell("pselect", pselect(65, NULL, NOWHERE, NULL, &soon, NULL));
+		tell("pselect", pselect(65, NULL, nowhere, NULL, &soon, NULL));
 		tell("pselect", pselect(-1, NULL, NULL, NULL, &soon, NULL));
-		tell("epoll_wait", epoll_wait(epfd, NOWHERE, 1, 0));
+		tell("epoll_wait", epoll_wait(epfd, nowhere, 1, 0));
 		tell("epoll_wait", epoll_wait(-1, &event, 1, 0));
 		tell("epoll_wait", epoll_wait(epfd, &event, 0, 0));
-		tell("epoll_pwait2", epoll_pwait2(epfd, &event, 1, NOWHERE, NULL));
+		tell("epoll_pwait2", epoll_pwait2(epfd, &event, 1, nowhere, NULL));
 		tell("epoll_pwait2", epoll_pwait2(epfd, &event, 1, &soon, NULL));
 	}
 	return 0;
