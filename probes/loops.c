@@ -5,23 +5,24 @@
 
 #include <string.h>
 
+#include "probes/descriptors.h"
+
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 #define LOOPS SEGMENT_SLOTS_MAX
-#define DESCRIPTORS 65536 /* loops with a higher one are not seen */
-#define MAKING UINT16_MAX /* in by_descriptor: somebody is making the loop */
-
-#define BUSY UINT32_MAX /* in a loop's `used`: it is being made or ended */
+#define NOBODY 0u
+#define BUSY UINT32_MAX /* whose a table entry is while a loop is made or ended in it */
 
 enum { LIVE_CHILD, LIVE_YES, LIVE_BUSY };
 
 /* A cache line each: threads that have loops of their own must not share one. */
 struct loop {
+	uint64_t
+		tenure; /* whose loop this is, an epoch, NOBODY or BUSY, in the upper half;
+			  * in the lower a life, another one for each loop */
 	struct segment_slot *slot;
 	intptr_t key;
 	uint32_t kind;
-	uint32_t used; /* epoch of the process whose loop this is; 0: nobody's */
-	uint32_t life;
 	uint32_t slot_life; /* the slot's; another one tells that we have lost the slot */
 	uint32_t segment;   /* number of the segment that the slot lies in */
 	uint32_t index;     /* of the slot */
@@ -35,7 +36,6 @@ static uint32_t epoch;             /* of this process; 0: not started */
 static struct segment segments[2]; /* the current one at segment_number % 2 */
 static uint32_t segment_number;
 static struct loop loops[LOOPS];
-static uint16_t by_descriptor[DESCRIPTORS]; /* index + 1 */
 
 void
 loops_start(const struct segment *segment, uint32_t *live_word)
@@ -123,6 +123,33 @@ is_lost(const struct loop *loop, const struct segment_slot *slot)
 		__atomic_load_n(&slot->life, __ATOMIC_RELAXED) != loop->slot_life);
 }
 
+static uint64_t
+load_tenure(const struct loop *loop)
+{
+	return __atomic_load_n(&loop->tenure, __ATOMIC_ACQUIRE);
+}
+
+static uint32_t
+owner_of(uint64_t tenure)
+{
+	return (uint32_t)(tenure >> 32);
+}
+
+/* The entry passes on, to another life. */
+static uint64_t
+next_tenure(uint32_t owner, uint64_t tenure)
+{
+	return (uint64_t)owner << 32 | (uint32_t)(tenure + 1);
+}
+
+/* Become the one who makes or ends a loop there. */
+static int
+seize(struct loop *loop, uint64_t tenure)
+{
+	return __atomic_compare_exchange_n(&loop->tenure, &tenure,
+		next_tenure(BUSY, tenure), 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
 /* Take a table entry of no loop of this process, or of one that has lost its slot. NULL if
  * there is none. */
 static struct loop *
@@ -130,34 +157,36 @@ take_entry(void)
 {
 	for (size_t i = 0; i < LOOPS; i++) {
 		struct loop *loop = &loops[i];
-		uint32_t used = __atomic_load_n(&loop->used, __ATOMIC_ACQUIRE);
+		uint64_t tenure = load_tenure(loop);
 
-		if (used != BUSY && (used != epoch || is_lost(loop, loop->slot)) &&
-			__atomic_compare_exchange_n(&loop->used, &used, BUSY, 0,
-				__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		if (owner_of(tenure) != BUSY &&
+			(owner_of(tenure) != epoch || is_lost(loop, loop->slot)) &&
+			seize(loop, tenure))
 			return loop;
 	}
 	return NULL;
 }
 
-/* Give the entry of a loop back, whose slot is no matter any more. */
+/* Give back an entry that was seized. Its slot is no matter any more. */
 static void
 give_entry(struct loop *loop)
 {
 	if (loop->kind == SEGMENT_KIND_EPOLL)
-		__atomic_store_n(&by_descriptor[loop->key], 0, __ATOMIC_RELEASE);
-	__atomic_store_n(&loop->life, loop->life + 1, __ATOMIC_RELAXED);
-	__atomic_store_n(&loop->used, 0, __ATOMIC_RELEASE);
+		descriptors_forget(loop->key);
+	__atomic_store_n(
+		&loop->tenure, next_tenure(NOBODY, loop->tenure), __ATOMIC_RELEASE);
 }
 
 /* The loop has lost its slot: it is over, and may be made anew. */
 static void
 lose(struct loop *loop)
 {
-	uint32_t used = epoch;
+	uint64_t tenure = load_tenure(loop);
 
-	if (__atomic_compare_exchange_n(
-		    &loop->used, &used, BUSY, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+	if (owner_of(tenure) == epoch &&
+		(is_lost(loop, loop->slot) ||
+			!__atomic_load_n(&loop->slot->state, __ATOMIC_RELAXED)) &&
+		seize(loop, tenure))
 		give_entry(loop);
 }
 
@@ -222,35 +251,38 @@ make(struct loops_thread *thread, uint32_t kind, intptr_t key, uint64_t born_ns,
 		.slot = slot,
 		.key = key,
 		.kind = kind,
-		.used = BUSY,
-		.life = loop->life + 1,
+		.tenure = loop->tenure,
 		.slot_life = slot->life,
 		.segment = thread->segment,
 		.index = (uint32_t)(slot - segment->slots),
 		.nested_mark = slot->nested_wait_ns,
 	};
-	__atomic_store_n(&loop->used, epoch, __ATOMIC_RELEASE);
+	__atomic_store_n(
+		&loop->tenure, next_tenure(epoch, loop->tenure), __ATOMIC_RELEASE);
 	__atomic_store_n(
 		&slot->state, since_ns ? since_ns : SEGMENT_ATTENDED, __ATOMIC_RELEASE);
+	return loop;
+}
+
+/* The epoll loop with that descriptor which has that number in the table. */
+static struct loop *
+find_numbered(intptr_t descriptor, uint32_t number)
+{
+	struct loop *loop;
+
+	if (!number)
+		return NULL;
+	loop = &loops[number - 1];
+	if (owner_of(load_tenure(loop)) != epoch || loop->key != descriptor ||
+		loop->kind != SEGMENT_KIND_EPOLL)
+		return NULL;
 	return loop;
 }
 
 struct loop *
 loops_find(intptr_t descriptor)
 {
-	struct loop *loop;
-	uint16_t index;
-
-	if (descriptor < 0 || descriptor >= DESCRIPTORS)
-		return NULL;
-	index = __atomic_load_n(&by_descriptor[descriptor], __ATOMIC_ACQUIRE);
-	if (!index || index == MAKING)
-		return NULL;
-	loop = &loops[index - 1];
-	if (__atomic_load_n(&loop->used, __ATOMIC_ACQUIRE) != epoch ||
-		loop->key != descriptor || loop->kind != SEGMENT_KIND_EPOLL)
-		return NULL;
-	return loop;
+	return find_numbered(descriptor, descriptors_find(descriptor, epoch));
 }
 
 struct loop *
@@ -258,36 +290,54 @@ loops_make(struct loops_thread *thread, uint32_t kind, intptr_t key, uint64_t bo
 	uint64_t since_ns, const char *label)
 {
 	struct loop *loop;
-	uint16_t index, next;
+	uint32_t waiters;
 
 	if (kind != SEGMENT_KIND_EPOLL)
 		return make(thread, kind, key, born_ns, since_ns, label);
-	if (key < 0 || key >= DESCRIPTORS)
-		return NULL;
-	index = __atomic_load_n(&by_descriptor[key], __ATOMIC_ACQUIRE);
 	loop = loops_find(key);
-	if (loop || index == MAKING)
+	if (loop)
 		return loop;
-	if (!__atomic_compare_exchange_n(&by_descriptor[key], &index, MAKING, 0,
-		    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+	if (!descriptors_reserve(key, epoch))
 		return NULL;
 	loop = make(thread, kind, key, born_ns, since_ns, label);
-	next = loop ? (uint16_t)(loop - loops + 1) : 0;
-	__atomic_store_n(&by_descriptor[key], next, __ATOMIC_RELEASE);
+	/* Nobody attends it until it is published. */
+	do {
+		waiters = descriptors_waiters(key);
+		if (loop && waiters)
+			__atomic_store_n(&loop->slot->state, SEGMENT_ATTENDED | waiters,
+				__ATOMIC_RELEASE);
+		else if (loop)
+			__atomic_store_n(&loop->slot->state,
+				since_ns ? since_ns : SEGMENT_ATTENDED, __ATOMIC_RELEASE);
+	} while (!descriptors_publish(
+		key, epoch, waiters, loop ? (uint32_t)(loop - loops + 1) : 0));
 	return loop;
 }
 
+int
+loops_wait_early(intptr_t descriptor)
+{
+	return descriptors_enter(descriptor, epoch);
+}
+
 void
-loops_end(struct loop *loop)
+loops_return_early(intptr_t descriptor, uint64_t now_ns, int nothing)
+{
+	struct loop *loop =
+		find_numbered(descriptor, descriptors_leave(descriptor, epoch));
+
+	if (loop)
+		loop_unattend(loop, now_ns, nothing);
+}
+
+/* End the loop whose entry the caller has seized. */
+static void
+end(struct loop *loop)
 {
 	struct segment_slot *slot = loop->slot;
 	uint64_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
-	uint64_t next = SEGMENT_ATTENDED | SEGMENT_RECORDING | 1;
-	uint32_t used = epoch;
+	uint64_t next = SEGMENT_ATTENDED | SEGMENT_RECORDING;
 
-	if (!__atomic_compare_exchange_n(
-		    &loop->used, &used, BUSY, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-		return;
 	while (state && !(state & SEGMENT_RECORDING) && !is_lost(loop, slot)) {
 		if (!__atomic_compare_exchange_n(&slot->state, &state, next, 0,
 			    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
@@ -303,10 +353,32 @@ loops_end(struct loop *loop)
 	give_entry(loop);
 }
 
+void
+loops_end(struct loop *loop)
+{
+	uint64_t tenure = load_tenure(loop);
+
+	if (owner_of(tenure) == epoch && seize(loop, tenure))
+		end(loop);
+}
+
+void
+loops_forget(intptr_t descriptor)
+{
+	uint32_t number = descriptors_find(descriptor, epoch);
+	uint64_t tenure = number ? load_tenure(&loops[number - 1]) : 0;
+
+	/* What is found after the tenure was read is seized only if it is still that. */
+	if (find_numbered(descriptor, number) && owner_of(tenure) == epoch &&
+		seize(&loops[number - 1], tenure))
+		end(&loops[number - 1]);
+	descriptors_forget(descriptor);
+}
+
 int
 loop_is_ours(const struct loop *loop)
 {
-	return __atomic_load_n(&loop->used, __ATOMIC_ACQUIRE) == epoch;
+	return owner_of(load_tenure(loop)) == epoch;
 }
 
 int
@@ -324,7 +396,7 @@ loop_descriptor(const struct loop *loop)
 uint32_t
 loop_life(const struct loop *loop)
 {
-	return __atomic_load_n(&loop->life, __ATOMIC_RELAXED);
+	return (uint32_t)__atomic_load_n(&loop->tenure, __ATOMIC_RELAXED);
 }
 
 struct segment_slot *
@@ -355,6 +427,8 @@ move(struct loop *loop, struct loops_thread *thread)
 	memcpy((char *)new + body, (const char *)old + body, sizeof(*new) - body);
 	new->thread = (uint32_t)thread->record;
 	new->sequence = old->sequence;
+	__atomic_store_n(
+		&new->state, SEGMENT_ATTENDED | SEGMENT_RECORDING | 1, __ATOMIC_RELAXED);
 	loop->segment = current_number();
 	__atomic_store_n(&loop->slot, new, __ATOMIC_RELEASE);
 }

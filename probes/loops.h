@@ -67,6 +67,18 @@ loops_make(struct loops_thread *thread, uint32_t kind, intptr_t key, uint64_t bo
 struct loop *
 loops_find(intptr_t descriptor);
 
+/* The thread begins to wait for an epoll instance that is no loop yet, but may become one
+ * by another thread before it comes back. Returns whether it is counted for that, which
+ * loops_return_early() must end. */
+int
+loops_wait_early(intptr_t descriptor);
+void
+loops_return_early(intptr_t descriptor, uint64_t now_ns, int nothing);
+
+/* The descriptor means another epoll instance now: the loop that had it is over. */
+void
+loops_forget(intptr_t descriptor);
+
 /* The loop is over: it ended when it was attended last. */
 void
 loops_end(struct loop *loop);

@@ -101,24 +101,21 @@ lock_record(struct segment_thread *record, uint32_t generation)
 	return result ? -1 : 0;
 }
 
-/* Become the writer of a slot in that state. */
+/* Become the writer of a slot in that state, by way of one that nobody takes: the slot does
+ * not tell yet whose it is. */
 static int
 take(struct segment_slot *slot, uint64_t state)
 {
-	uint64_t writing = SEGMENT_ATTENDED | SEGMENT_RECORDING | 1;
-
-	/* From a writer that died it is taken by way of a state that nobody takes. */
 	if (!__atomic_compare_exchange_n(&slot->state, &state,
-		    state == writing ? writing - 1 : writing, 0, __ATOMIC_ACQ_REL,
+		    SEGMENT_ATTENDED | SEGMENT_RECORDING, 0, __ATOMIC_ACQ_REL,
 		    __ATOMIC_RELAXED))
 		return 0;
-	__atomic_store_n(&slot->state, writing, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	return 1;
 }
 
-/* Tell whether a slot in that state can be taken when its thread has died: unless another
- * one is writing it. */
+/* Tell whether a slot in that state can be taken when its thread has died: unless it is
+ * being taken, or written by one of several. */
 static int
 is_left(uint64_t state)
 {
@@ -148,6 +145,20 @@ end_loops_of(const struct segment *segment, uint32_t thread)
 	}
 }
 
+/* Tell whether the tid in this record is that of another thread that lives: libc does not
+ * know its own in a child that was made by a raw clone system call, and the kernel would
+ * not tell of that child's death. */
+static int
+is_impostor(const struct segment *segment, uint32_t thread)
+{
+	uint32_t tid = owner(segment, thread);
+
+	for (uint32_t i = 0; i < segment->header->thread_count; i++)
+		if (i != thread && owner(segment, i) == tid)
+			return 1;
+	return 0;
+}
+
 int
 slots_claim_thread(const struct segment *segment)
 {
@@ -170,6 +181,12 @@ slots_claim_thread(const struct segment *segment)
 				end_loops_of(segment, i);
 			if (lock_record(record, generation) != 0)
 				continue;
+			if (is_impostor(segment, i)) {
+				__atomic_store_n(
+					&record->lock[segment->header->owner_word],
+					SEGMENT_OWNER_DIED, __ATOMIC_RELEASE);
+				return -1;
+			}
 			__atomic_store_n(&record->tid,
 				owner(segment, i) & SEGMENT_TID_MASK, __ATOMIC_RELEASE);
 			return (int)i;

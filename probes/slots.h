@@ -45,7 +45,8 @@ struct segment
 slots_format(void *memory, uint32_t slot_count, int owner_word);
 
 /* Claim a thread record for the calling thread, which holds it until it ends. Returns its
- * index, or -1 when all are taken. A record whose thread has died is taken with the loops
+ * index, or -1 when all are taken, or when libc takes the thread for another one that has a
+ * record. A record whose thread has died is taken with the loops
  * that it had, which end by that. */
 int
 slots_claim_thread(const struct segment *segment);
@@ -53,9 +54,8 @@ slots_claim_thread(const struct segment *segment);
 /*
  * Claim a slot for a new loop of thread record `thread`: one that this thread's last loop
  * of the kind has left, else one never used, else one whose loop or thread has ended. It
- * comes back as ATTENDED|RECORDING|1, the caller being its writer, with its counters left
- * as they are, and must be given free by slots_release(). NULL when all are
- * taken.
+ * comes back as ATTENDED|RECORDING, which nobody takes, with its counters left as they
+ * are; the caller is its writer until it stores another state. NULL when all are taken.
  */
 struct segment_slot *
 slots_claim(const struct segment *segment, uint32_t thread, uint32_t kind);

@@ -34,6 +34,8 @@ struct thread {
 	uintptr_t busy; /* frame of the wrapper for which we are at work; 0: none */
 	struct loop_ref waiting; /* in which the thread is counted as a waiter */
 	uintptr_t waiting_frame;
+	intptr_t early; /* as in struct wait; the last one's that has not returned */
+	uintptr_t early_frame;
 	struct loop_ref own;   /* the outermost loop */
 	struct loop_ref inner; /* the last one nested in it */
 	struct loop_ref last;  /* the one that was looked up last, and how */
@@ -223,17 +225,9 @@ find_loop(struct thread *thread, struct wait *wait, uint32_t kind, intptr_t key,
 	return loop;
 }
 
-/* An earlier wait of this thread was left by longjmp: it does not wait any more. */
-static void
-abandon(struct thread *thread, uint64_t now_ns)
-{
-	if (deref(&thread->waiting))
-		loop_unattend(thread->waiting.loop, now_ns, 1);
-	thread->waiting.loop = NULL;
-}
-
-/* The thread attends the loop, be it its own or one nested in that. */
-static void
+/* The thread attends the loop, be it its own or one nested in that. Returns whether it is
+ * counted there. */
+static int
 attend(struct thread *thread, struct wait *wait, struct loop *loop)
 {
 	struct loop *own = deref(&thread->own);
@@ -246,21 +240,50 @@ attend(struct thread *thread, struct wait *wait, struct loop *loop)
 	} else if (deref(&thread->inner)) {
 		loop_rest(thread->inner.loop);
 	}
-	if (loop_attend(loop, &thread->record, wait->begin_ns)) {
-		wait->loop = refer(loop);
-		thread->waiting = wait->loop;
-		thread->waiting_frame = wait->frame;
-	}
+	if (!loop_attend(loop, &thread->record, wait->begin_ns))
+		return 0;
+	wait->loop = refer(loop);
+	thread->waiting = wait->loop;
+	thread->waiting_frame = wait->frame;
+	return 1;
 }
 
-/* Tell whether a wait is called inside the one in which the thread waits, by a signal
- * handler or by the program's own loop. A wait for the same loop tells that the other one
- * was left by longjmp. */
+/* A wait is called inside one of this thread that has not returned. Returns 0 if a signal
+ * handler calls it, or the program's own loop. Otherwise the other one was left by longjmp,
+ * as one for the same loop tells, and the thread does not wait there any more. */
 static int
-is_in_wait(struct thread *thread, uint32_t kind, intptr_t key, uintptr_t frame)
+leave_earlier(struct thread *thread, uint32_t kind, intptr_t key, uintptr_t frame)
 {
-	return thread->waiting.loop && frame < thread->waiting_frame &&
-	       !loop_is(thread->waiting.loop, kind, key);
+	uint64_t now_ns;
+
+	if (thread->waiting.loop && frame < thread->waiting_frame &&
+		!loop_is(thread->waiting.loop, kind, key))
+		return 0;
+	now_ns = calls.clock_ns();
+	if (deref(&thread->waiting))
+		loop_unattend(thread->waiting.loop, now_ns, 1);
+	thread->waiting.loop = NULL;
+	if (thread->early &&
+		(frame >= thread->early_frame ||
+			(kind == SEGMENT_KIND_EPOLL && key == thread->early - 1))) {
+		loops_return_early(thread->early - 1, now_ns, 1);
+		thread->early = 0;
+	}
+	return 1;
+}
+
+/* Wait for what is no loop of ours, but may become one. */
+static void
+wait_outside(struct thread *thread, struct wait *wait, uint32_t kind, intptr_t key)
+{
+	if (deref(&thread->own))
+		wait->outer = thread->own;
+	count_other(kind);
+	wait->early = 0;
+	if (wait->candidate && kind == SEGMENT_KIND_EPOLL && loops_wait_early(key)) {
+		wait->early = thread->early = key + 1;
+		thread->early_frame = wait->frame;
+	}
 }
 
 void
@@ -273,7 +296,8 @@ waits_enter(struct wait *wait, uint32_t kind, intptr_t key, unsigned descriptors
 	wait->frame = 0;
 	if (!thread)
 		return;
-	if (unlikely(is_in_wait(thread, kind, key, frame))) {
+	if (unlikely(thread->waiting.loop || thread->early) &&
+		!leave_earlier(thread, kind, key, frame)) {
 		count_other(kind);
 		give(thread);
 		return;
@@ -285,17 +309,10 @@ waits_enter(struct wait *wait, uint32_t kind, intptr_t key, unsigned descriptors
 	wait->epoch = thread->epoch;
 	wait->timeout_ns = timeout_ns;
 	loop = find_loop(thread, wait, kind, key, descriptors);
-	if (loop || wait->candidate || thread->own.loop || thread->waiting.loop)
+	if (loop || wait->candidate || thread->own.loop)
 		wait->begin_ns = calls.clock_ns();
-	if (unlikely(thread->waiting.loop))
-		abandon(thread, wait->begin_ns);
-	if (loop) {
-		attend(thread, wait, loop);
-	} else {
-		if (deref(&thread->own))
-			wait->outer = thread->own;
-		count_other(kind);
-	}
+	if (!loop || !attend(thread, wait, loop))
+		wait_outside(thread, wait, kind, key);
 	give(thread);
 }
 
@@ -312,6 +329,21 @@ add_result(struct loop *loop, const struct wait *wait, uint64_t now_ns, int resu
 		return;
 	due_ns = wait->begin_ns + (uint64_t)wait->timeout_ns;
 	band_histogram_record(&slot->wakeup, now_ns > due_ns ? now_ns - due_ns : 0);
+}
+
+/* Come back from what may become a loop. */
+static void
+leave_outside(struct thread *thread, struct wait *wait, uint64_t now_ns, int result)
+{
+	if (wait->early) {
+		thread->early = 0;
+		loops_return_early(wait->early - 1, now_ns, result <= 0);
+	}
+	if (result < 0)
+		return;
+	wait->candidate->waits++;
+	wait->candidate->enter_ns = wait->begin_ns;
+	wait->candidate->leave_ns = now_ns;
 }
 
 void
@@ -338,11 +370,8 @@ waits_leave(struct wait *wait, int result)
 			loop_unattend(wait->loop.loop, now_ns, result <= 0);
 		}
 	}
-	if (wait->candidate && result >= 0) {
-		wait->candidate->waits++;
-		wait->candidate->enter_ns = wait->begin_ns;
-		wait->candidate->leave_ns = now_ns;
-	}
+	if (wait->candidate)
+		leave_outside(thread, wait, now_ns, result);
 	if (deref(&wait->outer))
 		__atomic_fetch_add(&loop_slot(wait->outer.loop)->nested_wait_ns,
 			loop_blocked_ns(wait->outer.loop, wait->begin_ns, now_ns),
@@ -354,13 +383,10 @@ void
 waits_forget(int descriptor)
 {
 	struct thread *thread = take((uintptr_t)__builtin_frame_address(0));
-	struct loop *loop;
 
 	if (!thread)
 		return;
-	loop = loops_find(descriptor);
-	if (loop)
-		loops_end(loop);
+	loops_forget(descriptor);
 	for (size_t i = 0; i < CANDIDATES; i++)
 		if (thread->candidates[i].kind == SEGMENT_KIND_EPOLL &&
 			thread->candidates[i].key == descriptor)
@@ -408,10 +434,10 @@ waits_begin(struct loop *loop)
 		return;
 	wait.begin_ns = calls.clock_ns();
 	wait.frame = UINTPTR_MAX; /* wait calls until the end are inside this one */
-	if (thread->waiting.loop)
-		abandon(thread, wait.begin_ns);
+	if (thread->waiting.loop || thread->early)
+		(void)leave_earlier(thread, SEGMENT_KIND_CUSTOM, 0, UINTPTR_MAX);
 	if (loop_is_ours(loop))
-		attend(thread, &wait, loop);
+		(void)attend(thread, &wait, loop);
 	give(thread);
 }
 

@@ -48,6 +48,8 @@ struct wait {
 	struct loop_ref loop;  /* in which the thread is counted as a waiter, or NULL */
 	struct loop_ref outer; /* whose iteration the wait blocks, or NULL */
 	struct candidate *candidate;
+	intptr_t
+		early; /* 1 + descriptor of the instance that is no loop yet, if counted */
 	uint64_t begin_ns;
 	int64_t timeout_ns;
 	uintptr_t frame; /* 0: not recorded */

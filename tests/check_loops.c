@@ -132,6 +132,38 @@ START_TEST(a_nested_wait_blocks_a_shared_loop_only_while_no_thread_waits)
 }
 END_TEST
 
+START_TEST(threads_that_waited_before_there_was_a_loop_are_waiters_of_it)
+{
+	const struct segment_slot *slot;
+
+	ck_assert(loops_wait_early(7));
+	ck_assert(loops_wait_early(7));
+	ck_assert(loops_wait_early(7));
+	loops_return_early(7, 900, 0);
+	slot = loop_slot(make(EPOLL, 7));
+	ck_assert_uint_eq(slot->state, SEGMENT_ATTENDED | 2);
+	ck_assert(!loops_wait_early(7));
+	loops_return_early(7, 2000, 0);
+	ck_assert_uint_eq(slot->state, SEGMENT_ATTENDED | 1);
+	loops_return_early(7, 3000, 0);
+	ck_assert_uint_eq(slot->state, 3000);
+}
+END_TEST
+
+START_TEST(waiters_of_another_instance_or_process_are_none_of_a_loop)
+{
+	ck_assert(loops_wait_early(7));
+	loops_forget(7);
+	ck_assert_uint_eq(loop_slot(make(EPOLL, 7))->state, 1000);
+	ck_assert(loops_wait_early(8));
+	live = 0; /* forked */
+	loops_epoch();
+	loops_return_early(8, 2000, 0);
+	ck_assert(loops_wait_early(8));
+	ck_assert(!loops_wait_early(1 << 30));
+}
+END_TEST
+
 START_TEST(a_loop_that_rests_is_attended_by_nobody_and_not_late)
 {
 	struct loop *loop = make(EPOLL, 7);
@@ -289,19 +321,24 @@ START_TEST(a_shared_loop_survives_the_thread_that_had_it_first)
 }
 END_TEST
 
-START_TEST(a_forked_child_has_none_of_its_parents_loops)
+static void
+be_child(void *parents)
 {
-	struct loop *loop = make(EPOLL, 7), *own;
-	uint32_t epoch = loops_epoch();
+	const uint32_t epoch = loops_epoch();
 
 	live = 0; /* as the kernel leaves the page in a child */
-	ck_assert_uint_ne(loops_epoch(), epoch);
-	ck_assert(!loop_is_ours(loop));
-	ck_assert_ptr_null(loops_find(7));
-	own = loops_make(&self, EPOLL, 7, 2000, 3000, NULL);
-	ck_assert_ptr_nonnull(own);
-	ck_assert_ptr_ne(loop_slot(own), &segment.slots[0]);
+	if (loops_epoch() == epoch || loop_is_ours(parents) || loops_find(7))
+		abort();
+	wait_in(make(EPOLL, 7), 2000, 3000);
+}
+
+START_TEST(a_forked_child_has_none_of_its_parents_loops)
+{
+	scene_in_child(be_child, make(EPOLL, 7));
+	ck_assert_uint_eq(segment.header->slots_used, 2);
 	ck_assert_uint_eq(segment.slots[0].state, 1000);
+	ck_assert_uint_eq(segment.slots[1].state, 3000);
+	ck_assert_uint_eq(segment.slots[1].iterations, 1);
 }
 END_TEST
 
@@ -363,6 +400,9 @@ loops_suite(void)
 	tcase_add_test(edges, a_shared_loop_is_unattended_only_while_no_thread_waits);
 	tcase_add_test(
 		edges, a_nested_wait_blocks_a_shared_loop_only_while_no_thread_waits);
+	tcase_add_test(
+		edges, threads_that_waited_before_there_was_a_loop_are_waiters_of_it);
+	tcase_add_test(edges, waiters_of_another_instance_or_process_are_none_of_a_loop);
 	tcase_add_test(edges, a_loop_that_rests_is_attended_by_nobody_and_not_late);
 	suite_add_tcase(suite, edges);
 	tcase_add_checked_fixture(table, set_up, NULL);

@@ -88,6 +88,9 @@ live_loops(void)
 	return count;
 }
 
+/* A thread may end in its wait, between two of them, or killed while it writes. */
+static const uint64_t last_states[] = {SEGMENT_ATTENDED | 1, 2000, WRITING};
+
 START_TEST(a_segment_is_laid_out_as_its_header_says)
 {
 	const struct segment_header *header = segment.header;
@@ -139,24 +142,41 @@ END_TEST
 
 START_TEST(a_thread_may_find_no_record)
 {
-	for (uint32_t i = 0; i < SLOTS; i++)
-		ck_assert_int_eq(slots_claim_thread(&segment), (int)i);
+	for (uint32_t i = 0; i < SLOTS; i++) {
+		scene_in_lasting_thread(claim_thread, NULL);
+		ck_assert_int_eq(last->record, (int)i);
+	}
 	ck_assert_int_eq(slots_claim_thread(&segment), -1);
 }
 END_TEST
 
-START_TEST(a_claimed_slot_is_being_written_until_it_is_released)
+START_TEST(a_thread_that_libc_takes_for_another_one_gets_no_record)
 {
-	int record = slots_claim_thread(&segment);
-	struct segment_slot *slot = slots_claim(&segment, (uint32_t)record, EPOLL);
-	uint64_t sequence = slot->sequence;
+	/* As a child made by a raw clone system call, which has its parent's tid. */
+	ck_assert_int_eq(slots_claim_thread(&segment), 0);
+	ck_assert_int_eq(slots_claim_thread(&segment), -1);
+	scene_in_thread(claim_thread, NULL);
+	ck_assert_int_eq(last->record, 2);
+	ck_assert_int_eq(slots_claim_thread(&segment), -1);
+	ck_assert_uint_eq(live_loops(), 0);
+}
+END_TEST
 
+START_TEST(a_claimed_slot_is_nobody_elses_until_it_has_another_state)
+{
+	uint64_t state = SEGMENT_ATTENDED | SEGMENT_RECORDING;
+	struct segment_slot *slot;
+
+	/* Its thread field still is the last owner's, which may be dead. */
+	scene_in_thread(claim_slot, &state);
+	slot = last->slot;
 	ck_assert_ptr_eq(slot, segment.slots);
-	ck_assert_uint_eq(slot->state, WRITING);
 	ck_assert_uint_eq(segment.header->slots_used, 1);
-	slots_release(slot);
-	ck_assert_uint_eq(slot->state, SEGMENT_ATTENDED | 1);
-	ck_assert_uint_gt(slot->sequence, sequence);
+	for (uint32_t i = 0; i < 2 * SLOTS; i++) {
+		scene_in_thread(claim_slot, (uint64_t *)last_states);
+		ck_assert_ptr_ne(last->slot, slot);
+	}
+	ck_assert_uint_eq(slot->state, SEGMENT_ATTENDED | SEGMENT_RECORDING);
 }
 END_TEST
 
@@ -202,9 +222,6 @@ START_TEST(a_loop_may_find_no_slot)
 }
 END_TEST
 
-/* A thread may end in its wait, between two of them, or killed while it writes. */
-static const uint64_t last_states[] = {SEGMENT_ATTENDED | 1, 2000, WRITING};
-
 START_TEST(loops_of_threads_that_are_gone_never_fill_the_segment)
 {
 	uint64_t state = last_states[_i];
@@ -219,6 +236,18 @@ START_TEST(loops_of_threads_that_are_gone_never_fill_the_segment)
 		ck_assert_uint_eq(live_loops(), 1);
 	}
 	ck_assert_uint_eq(sum_of_iterations(), 5 * SLOTS + 1);
+}
+END_TEST
+
+START_TEST(a_slot_that_is_written_says_so_until_it_is_released)
+{
+	struct segment_slot *slot = slots_claim(&segment, 0, EPOLL);
+	uint64_t sequence = slot->sequence;
+
+	slot->state = WRITING;
+	slots_release(slot);
+	ck_assert_uint_eq(slot->state, SEGMENT_ATTENDED | 1);
+	ck_assert_uint_gt(slot->sequence, sequence);
 }
 END_TEST
 
@@ -295,7 +324,8 @@ slots_suite(void)
 	tcase_add_test(
 		claims, records_of_threads_that_are_gone_are_used_when_no_other_is_left);
 	tcase_add_test(claims, a_thread_may_find_no_record);
-	tcase_add_test(claims, a_claimed_slot_is_being_written_until_it_is_released);
+	tcase_add_test(claims, a_thread_that_libc_takes_for_another_one_gets_no_record);
+	tcase_add_test(claims, a_claimed_slot_is_nobody_elses_until_it_has_another_state);
 	tcase_add_test(claims,
 		a_thread_gets_back_the_slot_that_its_last_loop_of_the_kind_has_left);
 	tcase_add_test(
@@ -306,6 +336,7 @@ slots_suite(void)
 	tcase_add_test(claims, a_slot_is_adopted_when_its_thread_is_gone_and_only_then);
 	suite_add_tcase(suite, claims);
 	tcase_add_checked_fixture(records, set_up, NULL);
+	tcase_add_test(records, a_slot_that_is_written_says_so_until_it_is_released);
 	tcase_add_test(records, a_recorded_iteration_is_in_every_sum);
 	tcase_add_test(records,
 		clock_readings_in_the_wrong_order_make_an_iteration_of_no_length);

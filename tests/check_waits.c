@@ -406,34 +406,73 @@ START_TEST(a_wait_left_by_longjmp_is_over_with_the_next_one)
 }
 END_TEST
 
+START_TEST(a_first_wait_left_by_longjmp_is_no_waiter_of_the_loop)
+{
+	struct wait left;
+
+	waits_enter(&left, EPOLL, 3, 2, -1, FRAME);
+	now_ns += MS;
+	wait_for(EPOLL, 3, 2, 1, frames_after_jump[_i]);
+	wait_for(EPOLL, 3, 2, 1, frames_after_jump[_i]);
+	ck_assert_uint_eq(used(), 1);
+	ck_assert_uint_eq(slot(0)->state, now_ns);
+}
+END_TEST
+
+static void
+wait_for_ever(void *unused)
+{
+	struct wait wait;
+
+	waits_enter(&wait, EPOLL, 3, 2, -1, FRAME);
+}
+
+START_TEST(a_thread_in_its_first_wait_attends_the_loop_that_another_one_makes)
+{
+	scene_in_lasting_thread(wait_for_ever, NULL);
+	epoll(3);
+	epoll(3);
+	ck_assert_uint_eq(slot(0)->state, SEGMENT_ATTENDED | 1);
+	epoll(3);
+	ck_assert_uint_eq(slot(0)->state, SEGMENT_ATTENDED | 1);
+	ck_assert_uint_eq(slot(0)->active_ns, 0);
+}
+END_TEST
+
+/* Forked in a signal handler inside a wait. */
+static void
+be_child(void *wait)
+{
+	live = 0; /* as the kernel leaves the page in a child */
+	waits_leave(wait, 1);
+	epoll(3);
+	epoll(3);
+	epoll(3);
+	if (first_loops != 2)
+		abort();
+}
+
 START_TEST(a_forked_child_has_loops_of_its_own)
 {
 	struct wait wait;
 
 	make_loop();
 	waits_enter(&wait, EPOLL, 3, 2, -1, FRAME);
-	live = 0; /* forked in a signal handler inside the wait */
-	waits_leave(&wait, 1);
-	ck_assert_uint_eq(slot(0)->state, SEGMENT_ATTENDED | 1);
-	epoll(3);
-	epoll(3);
-	epoll(3);
+	scene_in_child(be_child, &wait);
 	ck_assert_uint_eq(used(), 2);
 	ck_assert_uint_eq(slot(0)->state, SEGMENT_ATTENDED | 1);
 	ck_assert_uint_eq(slot(0)->iterations, 2);
 	ck_assert_uint_eq(slot(1)->iterations, 2);
-	ck_assert_uint_eq(first_loops, 2);
 }
 END_TEST
 
 START_TEST(loops_that_find_no_room_are_counted_once)
 {
 	for (int i = 0; i < (int)SEGMENT_SLOTS_DEFAULT; i++)
-		loops_make(&(struct loops_thread){0}, POLL, i, 1, 2, NULL);
+		ck_assert_ptr_nonnull(waits_register("x"));
 	for (int i = 0; i < 5000; i++)
 		epoll(3);
-	ck_assert_uint_eq(
-		segment.header->dropped_loops + segment.header->dropped_threads, 1);
+	ck_assert_uint_eq(segment.header->dropped_loops, 1);
 }
 END_TEST
 
@@ -508,6 +547,10 @@ waits_suite(void)
 	tcase_add_test(odd, a_signal_handler_that_interrupts_our_work_is_not_recorded);
 	tcase_add_loop_test(odd, a_wait_left_by_longjmp_is_over_with_the_next_one, 0,
 		sizeof(frames_after_jump) / sizeof(*frames_after_jump));
+	tcase_add_loop_test(odd, a_first_wait_left_by_longjmp_is_no_waiter_of_the_loop, 0,
+		sizeof(frames_after_jump) / sizeof(*frames_after_jump));
+	tcase_add_test(
+		odd, a_thread_in_its_first_wait_attends_the_loop_that_another_one_makes);
 	tcase_add_test(odd, a_forked_child_has_loops_of_its_own);
 	suite_add_tcase(suite, odd);
 	tcase_add_checked_fixture(api, set_up, NULL);

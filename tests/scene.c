@@ -8,6 +8,7 @@
 #include <check.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 struct part {
 	void (*act)(void *arg);
 	void *arg;
+	pthread_barrier_t *played; /* where the thread stays; NULL: it ends */
 };
 
 int
@@ -51,17 +53,35 @@ play(void *arg)
 	const struct part *part = arg;
 
 	part->act(part->arg);
+	if (part->played) {
+		pthread_barrier_wait(part->played);
+		for (;;)
+			pause();
+	}
 	return NULL;
 }
 
 void
 scene_in_thread(void (*act)(void *arg), void *arg)
 {
-	struct part part = {act, arg};
+	struct part part = {act, arg, NULL};
 	pthread_t thread;
 
 	ck_assert_int_eq(pthread_create(&thread, NULL, play, &part), 0);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+
+void
+scene_in_lasting_thread(void (*act)(void *arg), void *arg)
+{
+	pthread_barrier_t *played = malloc(sizeof(*played));
+	struct part part = {act, arg, played};
+	pthread_t thread;
+
+	/* Never freed: the thread may not have left it when we have. */
+	ck_assert_int_eq(pthread_barrier_init(played, NULL, 2), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, play, &part), 0);
+	pthread_barrier_wait(played);
 }
 
 void

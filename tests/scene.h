@@ -22,6 +22,10 @@ scene_owner_word(void);
 void
 scene_in_thread(void (*act)(void *arg), void *arg);
 
+/* The same in a thread that lives on. */
+void
+scene_in_lasting_thread(void (*act)(void *arg), void *arg);
+
 /* The same in a forked child, which is killed by SIGKILL after it. */
 void
 scene_in_child(void (*act)(void *arg), void *arg);
