@@ -27,7 +27,6 @@ ATTENDED = 1 << 63
 RECORDING = 1 << 62
 WAITERS = 0xFFFF
 OWNER_DIED = 0x40000000
-TID_MASK = 0x3FFFFFFF
 EPOLL, POLL, SELECT, CUSTOM = 1, 2, 3, 4
 V8, CPYTHON = 1, 2
 
@@ -69,7 +68,7 @@ class Slot:
     long_count: int
     nested_wait_ns: int
     label: str
-    tid: int        # of its thread; 0 once that has died
+    tid: int        # of its thread
     died: bool      # its thread has
     counts: tuple   # of the iteration histogram
     wakeups: int    # how many waits timed out
@@ -128,11 +127,11 @@ class Segment:
                     break
         fields = list(_SLOT.unpack_from(copy))
         fields[17] = _text(fields[17])
-        lock = struct.unpack("I", os.pread(
-            self.descriptor, 4, header["threads_offset"] + fields[10] * _THREAD_BYTES
-            + 4 * header["owner_word"]))[0]
+        record = struct.unpack("16I", os.pread(
+            self.descriptor, 64, header["threads_offset"] + fields[10] * _THREAD_BYTES))
         ring = [_LONG.unpack_from(copy, _LONG_OFFSET + i * _LONG.size) for i in range(32)]
-        return Slot(index, *fields, tid=lock & TID_MASK, died=bool(lock & OWNER_DIED),
+        return Slot(index, *fields, tid=record[13],
+                    died=bool(record[header["owner_word"]] & OWNER_DIED),
                     counts=_HISTOGRAM.unpack_from(copy, _HISTOGRAM_OFFSET)[:898],
                     wakeups=sum(_WAKEUP.unpack_from(copy, _WAKEUP_OFFSET)[:114]),
                     ring=sorted(entry for entry in ring if entry[3]))
