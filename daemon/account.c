@@ -214,22 +214,60 @@ find_life(const struct account *account, const struct segment_slot *slot, uint64
 		account->over ? 0 : difference(slot->past_life_ns, before));
 }
 
+/*
+ * Whether the iteration that was reported with that length is in the delta. A short one is
+ * if anything is: its thread may have read the clock and then lost its CPU before it said
+ * so, and then the iteration is shorter than it looked. Sees to it that the sums are not
+ * below what was reported, as they may be then, or after a torn reading.
+ */
+static bool
+contains(struct counters *delta, uint64_t length)
+{
+	unsigned __int128 square = (unsigned __int128)length * length;
+	struct histogram *h = &delta->iteration;
+	unsigned top;
+
+	if (!delta->iterations)
+		return false;
+	top = histogram_top(h);
+	if (top < histogram_index(length) && length >= SEGMENT_LONG_NS)
+		return false;
+	h->sums_ns[histogram_band(top)] += difference(length, delta->active_ns);
+	delta->active_ns = larger(delta->active_ns, length);
+	if (histogram_squares(h) < square) {
+		h->square_low = (uint64_t)square;
+		h->square_high = (uint64_t)(square >> 64);
+	}
+	return true;
+}
+
+/* Whether the iteration that was reported as open is still that, for all that is known. */
+static bool
+is_still_open(const struct account *account, const struct segment_slot *slot,
+	const struct account_reading *reading, struct account_result *result)
+{
+	if (!account->open_ns || !result->alive || account_is_new(account, slot))
+		return false;
+	if (!reading->torn)
+		return result->open_ns && slot->state == account->open_since;
+	/* The counts are younger than the state: the iteration may be in them. */
+	return (slot->state == account->open_since || slot->state & SEGMENT_RECORDING) &&
+	       !contains(&result->delta, account->open_ns);
+}
+
 /* If the iteration that was reported as open is neither open still nor in the delta, put
  * it there with the length that is known. */
 static void
 fold_open(const struct account *account, const struct segment_slot *slot,
-	const struct account_reading *reading, bool still_open, struct counters *delta)
+	const struct account_reading *reading, struct counters *delta)
 {
 	uint64_t length = account->open_ns;
 	bool in_it = !account_is_new(account, slot) && slot->state == account->open_since;
 
-	if (!length || still_open)
-		return;
 	if (in_it && reading->process_dead)
 		length =
 			larger(length, difference(reading->died_ns, account->open_since));
-	else if (delta->active_ns >= length && histogram_squares(&delta->iteration) >=
-						       (unsigned __int128)length * length)
+	else if (contains(delta, length))
 		return;
 	counters_record(delta, length);
 }
@@ -281,12 +319,14 @@ account_update(struct account *account, const struct segment_slot *slot,
 	over = over || is_abandoned(account, slot, reading);
 	ret_result->alive = !over && !has_ended(slot);
 	if (ret_result->alive && is_unattended(slot) && reading->now_ns &&
-		end_ns >= slot->state + OPEN_MIN_NS)
+		!reading->torn && end_ns >= slot->state + OPEN_MIN_NS)
 		ret_result->open_ns = end_ns - slot->state;
-	still_open = ret_result->open_ns && !account_is_new(account, slot) &&
-		     slot->state == account->open_since;
+	still_open = is_still_open(account, slot, reading, ret_result);
+	if (still_open && reading->torn)
+		ret_result->open_ns = account->open_ns;
 	delta->life_ns = find_life(account, slot, end_ns);
-	fold_open(account, slot, reading, still_open, delta);
+	if (account->open_ns && !still_open)
+		fold_open(account, slot, reading, delta);
 	balance(account, reading, still_open, ret_result);
 
 	account->life_ns += delta->life_ns;
@@ -295,7 +335,8 @@ account_update(struct account *account, const struct segment_slot *slot,
 	account->born_ns = slot->born_ns;
 	account->past_life_ns = slot->past_life_ns;
 	account->end_ns = larger(end_ns, slot->born_ns);
-	account->open_since = ret_result->open_ns ? slot->state : 0;
+	if (!still_open)
+		account->open_since = ret_result->open_ns ? slot->state : 0;
 	account->open_ns = ret_result->open_ns;
 	account->over = over;
 	account->state = slot->state;

@@ -50,6 +50,7 @@ struct account_reading {
 	uint64_t after_ns;  /* after it was read */
 	uint64_t budget_ns; /* no loop can have lived longer than this */
 	bool changed;       /* the slot was read again since the last time */
+	bool torn;          /* but perhaps not all of one moment */
 	bool owner_dead;    /* its thread is no more */
 	bool closed;        /* its descriptor is no more */
 	bool process_dead;

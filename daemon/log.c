@@ -23,19 +23,12 @@ static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 static enum log_level least_level = LOG_LEVEL_WARN;
 static enum log_format line_format = LOG_FORMAT_LOGFMT;
-static log_fn diverted;
 
 void
 log_init(enum log_level level, enum log_format format)
 {
 	least_level = level;
 	line_format = format;
-}
-
-void
-log_divert(log_fn fn)
-{
-	diverted = fn;
 }
 
 /* Quote a text; bytes that are no UTF-8 become question marks. Caller frees. */
@@ -86,7 +79,7 @@ static void __attribute__((format(printf, 4, 0))) message(enum log_level level,
 	int saved_errno = errno;
 	char *text, *whole;
 
-	if (level < least_level && !diverted)
+	if (level < least_level)
 		return;
 	if (vasprintf(&text, format, ap) < 0)
 		goto out;
@@ -95,10 +88,7 @@ static void __attribute__((format(printf, 4, 0))) message(enum log_level level,
 		free(text);
 		text = whole;
 	}
-	if (diverted)
-		diverted(level, token, text);
-	else
-		print_line(level, token, text);
+	print_line(level, token, text);
 	free(text);
 out:
 	errno = saved_errno;

@@ -16,11 +16,6 @@ enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
 void
 log_init(enum log_level level, enum log_format format);
 
-/* Let another function have each message instead of stderr; NULL: stderr again. */
-typedef void (*log_fn)(enum log_level level, const char *token, const char *message);
-void
-log_divert(log_fn fn);
-
 void
 log_debug(const char *token, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

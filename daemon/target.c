@@ -307,6 +307,7 @@ account_slot(struct target *target, struct slot *slot, bool changed,
 		return;
 	}
 	facts.changed = changed || slot->pending;
+	facts.torn = slot->busy || slot->copy.state & SEGMENT_RECORDING;
 	slot->pending = false;
 	if (account_is_new(&slot->account, &slot->copy) ||
 		slot->copy.thread != slot->thread)

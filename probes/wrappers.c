@@ -156,21 +156,38 @@ from_timespec(const struct timespec *timeout)
 		       : FOREVER;
 }
 
-/* How many descriptors are in the sets, as far as it matters: none, one or several. */
+/* The arguments of this thread's last select call that the kernel took: their memory is
+ * good. What it has not seen yet may be anything, and it is not on us to crash on it. */
+static __thread __attribute__((tls_model("initial-exec"))) struct selected {
+	int count;
+	const fd_set *sets[3];
+} taken;
+
+/* Remember arguments that the kernel took. */
+static void
+remember(int result, int count, const fd_set *a, const fd_set *b, const fd_set *c)
+{
+	if (result >= 0)
+		taken = (struct selected){.count = count, .sets = {a, b, c}};
+}
+
+/* How many descriptors are in the sets, as far as it matters: none, one or several. None
+ * if they are not those that were taken last. */
 static unsigned
 count_selected(int count, const fd_set *a, const fd_set *b, const fd_set *c)
 {
-	const fd_set *sets[] = {a, b, c};
 	unsigned words, found = 0;
 
-	if (count <= 0)
+	if (count <= 0 || count > taken.count || a != taken.sets[0] ||
+		b != taken.sets[1] || c != taken.sets[2])
 		return 0;
 	words = ((unsigned)(count < FD_SETSIZE ? count : FD_SETSIZE) + 63) / 64;
 	for (unsigned i = 0; i < words && found < 2; i++) {
 		uint64_t any = 0;
 
 		for (unsigned j = 0; j < 3; j++)
-			any |= sets[j] ? ((const uint64_t *)sets[j])[i] : 0;
+			if (taken.sets[j])
+				any |= ((const uint64_t *)taken.sets[j])[i];
 		found += !!any + !!(any & (any - 1));
 	}
 	return found;
@@ -228,8 +245,10 @@ epoll_pwait2(int epfd, struct epoll_event *events, int max,
 	struct wait wait;
 	int result;
 
-	waits_enter(&wait, SEGMENT_KIND_EPOLL, epfd, 2, from_timespec(timeout), FRAME);
+	waits_enter(&wait, SEGMENT_KIND_EPOLL, epfd, 2, FOREVER, FRAME);
 	result = real_epoll_pwait2(epfd, events, max, timeout, mask);
+	/* Now it is known that the timeout can be read. */
+	wait.timeout_ns = result == 0 ? from_timespec(timeout) : FOREVER;
 	waits_leave(&wait, result);
 	return result;
 }
@@ -302,6 +321,7 @@ select(int count, fd_set *readable, fd_set *writable, fd_set *urgent,
 		count_selected(count, readable, writable, urgent), timeout_ns, FRAME);
 	result = real_select(count, readable, writable, urgent, timeout);
 	waits_leave(&wait, result);
+	remember(result, count, readable, writable, urgent);
 	return result;
 }
 
@@ -317,5 +337,6 @@ pselect(int count, fd_set *readable, fd_set *writable, fd_set *urgent,
 		FRAME);
 	result = real_pselect(count, readable, writable, urgent, timeout, mask);
 	waits_leave(&wait, result);
+	remember(result, count, readable, writable, urgent);
 	return result;
 }

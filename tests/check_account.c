@@ -449,6 +449,97 @@ START_TEST(an_open_iteration_that_vanishes_is_kept)
 }
 END_TEST
 
+/* A torn copy has counts that are younger than its state. */
+START_TEST(torn_readings_count_nothing_twice)
+{
+	uint64_t since;
+
+	begin_loop();
+	iterate(MS, MS);
+	look();
+	now += MS;
+	wake();
+	now += 300 * MS;
+	look();
+	ck_assert_uint_eq(result.open_ns, 300 * MS);
+	/* It ends while it is copied: counted, but its state says that it lasts. */
+	since = slot.state;
+	now += 100 * MS;
+	wait();
+	slot.state = since;
+	reading.torn = true;
+	look();
+	ck_assert_uint_eq(view().total->iterations, 2);
+	ck_assert_uint_eq(view().open_count, 0);
+	slot.state = SEGMENT_ATTENDED | 1;
+	reading.torn = false;
+	look();
+	ck_assert_uint_eq(view().total->iterations, 2);
+	ck_assert_uint_eq(view().total->active_ns, 401 * MS);
+
+	/* It is being written: the state has gone on, but it is not counted yet. */
+	now += MS;
+	wake();
+	now += 300 * MS;
+	look();
+	since = slot.state;
+	now += 100 * MS;
+	slot.state = SEGMENT_ATTENDED | SEGMENT_RECORDING | 1;
+	reading.torn = true;
+	look();
+	ck_assert_uint_eq(view().total->iterations, 2);
+	ck_assert_uint_eq(view().open_count, 1);
+	slot.state = since;
+	wait();
+	reading.torn = false;
+	look();
+	ck_assert_uint_eq(view().open_count, 0);
+	ck_assert_uint_eq(view().total->iterations, 3);
+	ck_assert_uint_eq(view().total->active_ns, 801 * MS);
+
+	/* A count without its sum, which comes with the next reading. */
+	now += MS;
+	wake();
+	now += 300 * MS;
+	look();
+	now += 100 * MS;
+	wait();
+	slot.iteration.sums_ns[histogram_band(histogram_index(400 * MS))] -= 400 * MS;
+	slot.iteration.square_low -= 400 * MS * 400 * MS;
+	reading.torn = true;
+	look();
+	ck_assert_uint_eq(view().total->iterations, 4);
+	slot.iteration.sums_ns[histogram_band(histogram_index(400 * MS))] += 400 * MS;
+	slot.iteration.square_low += 400 * MS * 400 * MS;
+	reading.torn = false;
+	look();
+	ck_assert_uint_eq(view().total->iterations, 4);
+	ck_assert_uint_ge(view().total->active_ns, 1180 * MS);
+	ck_assert_uint_le(view().total->active_ns, 1201 * MS);
+}
+END_TEST
+
+/* The thread reads the clock, and loses its CPU before it can say so. */
+START_TEST(an_iteration_shorter_than_it_looked_is_counted_once)
+{
+	uint64_t since;
+
+	begin_loop();
+	now += MS;
+	wake();
+	since = now;
+	now += 3 * MS;
+	look();
+	ck_assert_uint_eq(result.open_ns, 3 * MS);
+	now = since + 50000;
+	wait();
+	now = since + 4 * MS;
+	look();
+	ck_assert_uint_eq(view().total->iterations, 1);
+	ck_assert_uint_eq(view().total->active_ns, 3 * MS);
+}
+END_TEST
+
 START_TEST(without_a_common_clock_only_durations_count)
 {
 	begin_loop();
@@ -578,6 +669,7 @@ START_TEST(random_bytes_do_no_harm)
 		reading.owner_dead = rand_r(&seed) % 4 == 0;
 		reading.closed = rand_r(&seed) % 4 == 0;
 		reading.changed = rand_r(&seed) % 4 != 0;
+		reading.torn = rand_r(&seed) % 4 == 0;
 		look();
 		ck_assert_uint_le(account.life_ns, reading.budget_ns);
 		ck_assert_uint_le(view().total->active_ns, view().total->life_ns);
@@ -654,6 +746,8 @@ main(void)
 	tcase_add_test(tcase, a_shared_loop_survives_its_first_thread);
 	tcase_add_test(tcase, a_loop_closed_without_notice_is_no_stall);
 	tcase_add_test(tcase, an_open_iteration_that_vanishes_is_kept);
+	tcase_add_test(tcase, torn_readings_count_nothing_twice);
+	tcase_add_test(tcase, an_iteration_shorter_than_it_looked_is_counted_once);
 	tcase_add_test(tcase, without_a_common_clock_only_durations_count);
 	tcase_add_test(tcase, an_iteration_that_ended_while_it_was_read_is_within_life);
 	tcase_add_test(tcase, nobody_has_lived_longer_than_possible);

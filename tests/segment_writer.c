@@ -394,7 +394,8 @@ writer_wait(struct writer *writer, unsigned index)
 	uint64_t length_ns = now_ns - since_ns;
 
 	__atomic_store_n(
-		&slot->state, SEGMENT_ATTENDED | SEGMENT_RECORDING | 1, __ATOMIC_RELEASE);
+		&slot->state, SEGMENT_ATTENDED | SEGMENT_RECORDING | 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
 	slot->iterations++;
 	slot->active_ns += length_ns;
 	if (length_ns > slot->max_ns)

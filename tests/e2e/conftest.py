@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Fixtures of the end-to-end tests; harness.py says how to use them."""
 
+import json
+import shutil
 import sys
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 sys.dont_write_bytecode = True
 
 import harness  # noqa: E402
+import runs  # noqa: E402
 from segments import Receiver  # noqa: E402
 
 
@@ -80,3 +83,22 @@ def target(request, program):
         return program(command, env=environment, **how)
 
     return start
+
+
+@pytest.fixture
+def scratch():
+    """A directory for files, where set-user-ID has an effect."""
+    directory = harness.short_directory()
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def report(scratch):
+    """report(command...): the JSON report of a run of it, and what it printed."""
+    def collect(*arguments, **how):
+        path = scratch / "report.json"
+        result = runs.run("--report", "json", "--output", path, *arguments, **how)
+        return json.loads(path.read_text()), result
+    return collect
