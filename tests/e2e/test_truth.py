@@ -8,12 +8,16 @@ without stalls) is subtracted; then p50 to p99.9 agree within 5 % or 1 ms, which
 more, and the longest within 2 % or 1 ms.
 
 The client measures the machine too: a core that was taken away from it or from the server
-for some milliseconds is in its p99.9 and not in the loop. So of three runs one must agree
-in everything; a wrong formula disagrees in all of them. How late the client itself was is
-told with a run that did not.
+for some milliseconds is in its p99.9 and not in the loop. So a run begins when the machine
+is quiet, and one in which others used the cores says nothing unless it agrees; of three
+that say something one must agree in everything. A wrong formula disagrees in all of them.
+How late the client itself was is told with a run that did not.
 """
 
 import json
+import os
+import resource
+import time
 
 import pytest
 
@@ -22,6 +26,8 @@ from harness import HOSTS, PYTHON, cores, host_program, wait_for
 RATE = 1000
 SECONDS = 22
 RUNS = 3
+DISTURBED_RUNS = 4
+OTHERS = 0.15  # of a core: what else may run beside a run that counts
 
 SERVERS = {
     "node": ["node", HOSTS / "node_server.js"],
@@ -30,6 +36,37 @@ SERVERS = {
 QUANTILES = ["p50", "p90", "p99", "p999", "max"]
 
 pytestmark = pytest.mark.skipif(len(cores()) < 2, reason="needs two cores")
+
+
+def cpu_seconds():
+    """What all processors have done so far, and what this test and its children have."""
+    with open("/proc/stat") as file:
+        fields = [int(field) for field in file.readline().split()[1:9]]
+    busy = (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
+    ours = [resource.getrusage(who) for who in
+            (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return busy, sum(usage.ru_utime + usage.ru_stime for usage in ours)
+
+
+class Others:
+    """How much of a core others use, from now on."""
+
+    def __init__(self):
+        self.began, self.before = time.monotonic(), cpu_seconds()
+
+    def share(self):
+        busy, ours = (after - before for after, before in zip(cpu_seconds(), self.before))
+        return (busy - ours) / (time.monotonic() - self.began)
+
+
+def wait_for_quiet(deadline=60):
+    """Wait until others leave the machine alone for a second, or until the deadline."""
+    end = time.monotonic() + deadline
+    while time.monotonic() < end:
+        others = Others()
+        time.sleep(1)  # what is measured is this second
+        if others.share() <= OTHERS:
+            return
 
 
 def measure(daemon, program, target, kind, stalls, seconds):
@@ -57,6 +94,7 @@ baselines = {}
 def baseline(daemon, program, target, kind):
     """What a request takes when nothing blocks."""
     if kind not in baselines:
+        wait_for_quiet()
         _, latency, _ = measure(daemon, program, target, kind, "none", 4)
         baselines[kind] = latency["p50"]
     return baselines[kind]
@@ -78,9 +116,12 @@ def disagreements(delay, latency, usual):
 @pytest.mark.parametrize("kind", SERVERS)
 def test_delay_is_what_an_open_loop_client_suffers(daemon, program, target, kind, stalls):
     usual = baseline(daemon, program, target, kind)
-    told = []
-    for _ in range(RUNS):
+    told, disturbed = [], []
+    while len(told) < RUNS and len(disturbed) < DISTURBED_RUNS:
+        wait_for_quiet()
+        others = Others()
         delay, latency, late = measure(daemon, program, target, kind, stalls, SECONDS)
+        share = others.share()
         found = disagreements(delay, latency, usual)
         # The run must have had stalls at all, or everything would agree.
         assert latency["p99"] > 0.05
@@ -89,5 +130,10 @@ def test_delay_is_what_an_open_loop_client_suffers(daemon, program, target, kind
                 f"{q} {delay[q] * 1e3:.2f}/{(latency[q] - usual) * 1e3:.2f}"
                 for q in QUANTILES), "ms, looplag/client")
             return
-        told.append("; ".join(found) + f" (client late at p99.9: {late * 1e3:.2f} ms)")
-    pytest.fail(f"no run of {RUNS} agreed:\n" + "\n".join(told))
+        (told if share <= OTHERS else disturbed).append(
+            "; ".join(found) + f" (client late at p99.9: {late * 1e3:.2f} ms, "
+            f"others used {share:.2f} cores)")
+    story = "\n".join(told + disturbed)
+    if len(told) < RUNS:
+        pytest.skip(f"others use this machine, nothing can be said:\n{story}")
+    pytest.fail(f"no run of {RUNS} agreed:\n{story}")
