@@ -24,12 +24,14 @@
  *		sequence = load(slot.sequence);
  *		copy the slot
  *		fence(acquire);
- *	} while (state & SEGMENT_RECORDING || load(slot.sequence) != sequence ||
- *		 load(slot.state) != state);
+ *	} while (load(slot.sequence) != sequence ||
+ *		 (state | load(slot.state)) & SEGMENT_RECORDING);
  *
- * A writer is inside for some tens of nanoseconds, unless the kernel takes its CPU away
- * just then: give up after a few tries and keep what the last read gave. Fields that are
- * marked "added" may change at any time and are not part of that agreement.
+ * Between two updates waits come and go, so the state alone may change. A writer is inside
+ * for some tens of nanoseconds, unless the kernel takes its CPU away just then: give up
+ * after a few tries, and keep what the last read gave or take a copy that is not all of one
+ * moment, whose counts may be younger than its state. Fields that are marked "added" may
+ * change at any time and are not part of that agreement.
  */
 #ifndef LOOPLAG_PROBES_SEGMENT_H
 #define LOOPLAG_PROBES_SEGMENT_H

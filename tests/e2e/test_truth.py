@@ -9,8 +9,8 @@ more, and the longest within 2 % or 1 ms.
 
 The client measures the machine too: a core that was taken away from it or from the server
 for some milliseconds is in its p99.9 and not in the loop. So a run begins when the machine
-is quiet, and one in which others used the cores says nothing unless it agrees; of three
-that say something one must agree in everything. A wrong formula disagrees in all of them.
+is quiet, and one in which others used the cores does not count against it; of three that
+count one must agree in everything. A wrong formula disagrees in all of them.
 How late the client itself was is told with a run that did not.
 """
 
@@ -133,7 +133,4 @@ def test_delay_is_what_an_open_loop_client_suffers(daemon, program, target, kind
         (told if share <= OTHERS else disturbed).append(
             "; ".join(found) + f" (client late at p99.9: {late * 1e3:.2f} ms, "
             f"others used {share:.2f} cores)")
-    story = "\n".join(told + disturbed)
-    if len(told) < RUNS:
-        pytest.skip(f"others use this machine, nothing can be said:\n{story}")
-    pytest.fail(f"no run of {RUNS} agreed:\n{story}")
+    pytest.fail("no run agreed:\n" + "\n".join(told + disturbed))
