@@ -211,6 +211,11 @@ class Receiver:
         found = self.all_of(pid)
         return found[-1] if found else None
 
+    def loops_of(self, pid):
+        """The loops that live in the last segment of this process."""
+        segment = self.of(pid)
+        return segment.loops() if segment else []
+
     def ring(self):
         """Ask the targets to register again, as a daemon without their segments does."""
         word = ctypes.c_uint32.from_buffer(self._doorbell, 12)

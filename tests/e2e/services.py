@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -108,7 +109,7 @@ class Service:
 
     def __init__(self, name, start, directory, env, wrapper):
         make, (self.request, self.end), self.loops, tells = _KINDS[name]
-        port = free_port()
+        port, self._wrapped = free_port(), bool(wrapper)
         command, own = make(port, directory)
         self.program = start([*wrapper, *command], env=dict(env, **own), name=name)
         if tells:
@@ -120,9 +121,26 @@ class Service:
             wait_for(lambda p=port: socket.create_connection(("127.0.0.1", p)).close()
                      or True, 20, f"{name} listens on {port}")
 
-    def stop(self, segments):
-        """End it, whatever it was started by, and wait until it has ended."""
-        os.kill(segments.segments[0].peer, signal.SIGTERM)
+    def _pids(self):
+        """Its processes, without what it was started by; the first one first."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                if os.getsid(int(path.name)) == self.program.pid:
+                    found.append(int(path.name))
+            except ProcessLookupError:
+                pass
+        return sorted(found)[1 if self._wrapped else 0:]
+
+    def stop(self):
+        """End it and wait until it has ended."""
+        os.kill(self._pids()[0], signal.SIGTERM)
+        self.program.wait(20)
+
+    def kill(self):
+        """End it where it stands, with all its processes."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGKILL)
         self.program.wait(20)
 
     def load(self, rounds=25, connections=16):

@@ -71,7 +71,7 @@ def test_every_wait_is_counted(name, perf, segments, program, tmp_path):
     service = services.start(name, program, tmp_path, env,
                              wrapper(env, "stat", "-e", events, "-x,", "-o", file))
     service.load(rounds=100)
-    service.stop(segments)
+    service.stop()
     counted = probe_counts(segments)
     print(name, counted)
     assert counted == kernel_counts(file)
@@ -91,11 +91,11 @@ def test_redis_itself_counts_the_same(segments, program, tmp_path):
     env = target_environment(segments.socket)
     service = services.start("redis", program, tmp_path, env)
     if "eventloop_cycles" not in redis_stats(service.ports[0]):
-        service.stop(segments)
+        service.stop()
         pytest.skip("this redis-server does not count its cycles (7.2 and later do)")
     service.load(rounds=200)
     stats, slot = redis_stats(service.ports[0]), segments.segments[0].loops()[0]
-    service.stop(segments)
+    service.stop()
     assert slot.iterations == pytest.approx(stats["eventloop_cycles"], rel=0.01)
     assert slot.active_ns / 1e3 == pytest.approx(stats["eventloop_duration_sum"], rel=0.05)
 
@@ -129,7 +129,7 @@ def test_the_kernel_times_the_same(perf, segments, program, tmp_path):
                 "syscalls:sys_enter_epoll_wait,syscalls:sys_exit_epoll_wait"))
     service.request = b"EVAL 'for i=1,20000 do end return redis.status_reply(\"PONG\")' 0\r\n"
     service.load(rounds=10)
-    service.stop(segments)
+    service.stop()
     slot = segments.segments[0].slots()[0]
     iterations, seconds = kernel_active(file)
     print(f"kernel: {iterations} iterations, {seconds:.6f} s; probe: {slot.iterations}, "

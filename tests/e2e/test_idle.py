@@ -70,7 +70,7 @@ def test_an_idle_server_sleeps_as_it_does_without_the_probe(segments, program):
         "probe": (["node", SERVER], harness.target_environment(segments.socket)),
     })
     probed = servers["probe"].pid
-    wait_for(lambda: segments.of(probed) and segments.of(probed).loops(), 10, "its loop")
+    wait_for(lambda: segments.loops_of(probed), 10, "its loop")
     assert "looplag" in [path.read_text().strip() for path in
                          Path(f"/proc/{probed}/task").glob("*/comm")], "no helper thread"
     pids = {name: server.pid for name, server in servers.items()}

@@ -22,7 +22,7 @@ def finished(segments, target, name, *arguments, processes=1, env=None):
     that they called is counted and no loop dropped; return it and its segment."""
     program = target([host_program(name), *arguments], daemon=segments, env=env)
     wait_for(lambda: len(made(program)) == processes, 60, f"{name} has finished")
-    segment = wait_for(lambda: segments.segments[0], 5, "its segment")
+    segment = wait_for(lambda: segments.segments and segments.segments[0], 5, "its segment")
     wait_for(lambda: segment.waits() == max(made(program)), 5,
              lambda: f"{max(made(program))} waits; there are {segment.waits()}")
     header = segment.header()
@@ -52,7 +52,8 @@ def test_two_thousand_short_threads_with_loops(at_once, segments, target):
 def test_more_threads_than_slots_are_counted_as_dropped(segments, target):
     program = target([host_program("threads"), "short", "200", "200"], daemon=segments)
     program.line("waits ", 30)
-    header = segments.of(program.pid).header()
+    segment = wait_for(lambda: segments.of(program.pid), 5, "its segment")
+    header = segment.header()
     assert header["slots_used"] == header["slot_count"] == 64
     assert 0 < header["dropped_loops"] + header["dropped_threads"] <= 200 - 63
 
@@ -87,7 +88,7 @@ def test_a_wait_left_by_siglongjmp_does_not_hide_the_loop(segments, target):
 def test_a_poll_in_a_signal_handler_is_no_wait_of_the_loop(segments, target):
     program = target([host_program("signals"), "handler"], daemon=segments)
     waits, polls = int(program.line("waits ")), int(program.line("polls "))
-    segment = segments.of(program.pid)
+    segment = wait_for(lambda: segments.of(program.pid), 5, "its segment")
     wait_for(lambda: segment.waits() == waits + polls, 5, "all waits are counted")
     assert segment.header()["other_waits"] == [1, polls, 0, 0]
     assert polls >= 30
@@ -99,7 +100,7 @@ def test_a_storm_of_signals_loses_no_wait_of_the_loop(segments, target):
     """Handlers that run inside the probe itself are not recorded; all else is."""
     program = target([host_program("signals"), "storm"], daemon=segments)
     waits, polls = int(program.line("waits ")), int(program.line("polls "))
-    segment = segments.of(program.pid)
+    segment = wait_for(lambda: segments.of(program.pid), 5, "its segment")
     loop = wait_for(lambda: [s for s in segment.loops() if s.waits == waits - 1], 5,
                     f"{waits - 1} waits of the loop")[0]
     assert polls > 1000
@@ -117,7 +118,7 @@ def test_children_of_a_raw_clone_call_are_counted_as_dropped(segments, target):
     """libc does not know who they are, and so nor does the probe."""
     program = target([host_program("forks"), "clone"], daemon=segments)
     program.line("waits ", 30)
-    segment = segments.of(program.pid)
+    segment = wait_for(lambda: segments.of(program.pid), 5, "its segment")
     wait_for(lambda: segment.waits() == max(made(program)), 5, "all waits are counted")
     the_loop(segment, program.pid)
     assert segment.header()["dropped_threads"] >= 3
