@@ -6,7 +6,7 @@
  *   0        header            4096 bytes   who this is, what was dropped
  *   4096     thread records    64 bytes each, one for each slot
  *   slots_offset   loop slots  12288 bytes each
- *   capture_offset capture area for stacks   131072 bytes
+ *   capture_offset captures   16384 bytes each, 8 of them: stacks of stalled loops
  *
  * A segment belongs to a process and the children that it forks: they inherit the mapping
  * and claim slots of their own in it. Such a family is one trust domain, and a reader
@@ -48,7 +48,8 @@
 #define SEGMENT_SLOTS_DEFAULT 64u
 #define SEGMENT_SLOTS_MAX 1024u
 #define SEGMENT_RING 32u
-#define SEGMENT_CAPTURE_BYTES 131072u
+#define SEGMENT_CAPTURES 8u
+#define SEGMENT_CAPTURE_BYTES 131072u /* of all of them */
 #define SEGMENT_NAME_BYTES 64u
 
 /* An iteration at least this long is put into the slot's ring. */
@@ -72,6 +73,12 @@ enum segment_kind {
 	SEGMENT_KIND_POLL = 2,
 	SEGMENT_KIND_SELECT = 3,
 	SEGMENT_KIND_CUSTOM = 4, /* registered by the program itself */
+};
+
+enum segment_helper {
+	SEGMENT_HELPER_NONE = 0,    /* no helper thread, or none yet */
+	SEGMENT_HELPER_AWAKE = 1,   /* takes stacks */
+	SEGMENT_HELPER_REFUSED = 2, /* there is one, but LOOPLAG_STACKS=0 */
 };
 
 /* header.runtime and hello.runtime: what the process was seen to export at its start. */
@@ -106,7 +113,10 @@ struct segment_header {
 	uint64_t dropped_loops;   /* loops that found no free slot */
 	uint64_t dropped_threads; /* threads that found no free record */
 	uint64_t other_waits[4];  /* wait calls outside any loop, by segment_kind - 1 */
-	uint8_t reserved[SEGMENT_PAGE - 272];
+	/* Whether somebody takes stacks when the bell is rung: enum segment_helper. Written
+	 * by any helper of the family. */
+	uint32_t helper;
+	uint8_t reserved[SEGMENT_PAGE - 276];
 };
 
 /*
@@ -162,7 +172,10 @@ struct segment_slot {
 				  * long_count % SEGMENT_RING */
 	uint64_t nested_wait_ns; /* added: in iterations, time in the waits of others */
 	char label[SEGMENT_NAME_BYTES - 32]; /* name given by the program, or empty */
-	uint64_t reserved[13];
+	/* added: when the wait for something else began in which a thread of the loop is
+	 * right now, inside an iteration; 0: in none */
+	uint64_t nested_since_ns;
+	uint64_t reserved[12];
 	struct segment_long ring[SEGMENT_RING];
 	struct histogram iteration;   /* lengths of the iterations */
 	struct band_histogram wakeup; /* added: how late waits came back */
@@ -172,6 +185,87 @@ struct segment_slot {
 _Static_assert(sizeof(struct segment_header) == SEGMENT_PAGE, "header is one page");
 _Static_assert(sizeof(struct segment_thread) == 64, "thread record");
 _Static_assert(sizeof(struct segment_slot) == 12288, "slot is three pages");
+
+/*
+ * A capture: where the thread of a stalled loop was, or the thread that holds the lock that
+ * the loop waits for. Written by a helper, which claims the oldest record by making its
+ * sequence odd and gives it back by making it even again; the part about JavaScript is
+ * written later, by the loop's own thread, if the sequence is still the one that it was
+ * asked for. A reader copies a record when its sequence is even and not 0, and drops the
+ * copy if the sequence has changed meanwhile.
+ */
+enum segment_role {
+	SEGMENT_ROLE_LOOP = 1, /* the stalled loop's thread */
+	SEGMENT_ROLE_HOLDER =
+		2, /* the thread that holds the GIL for which that one waits */
+};
+
+enum segment_result {
+	SEGMENT_RESULT_TAKEN = 1,
+	SEGMENT_RESULT_HANDLER = 2, /* the program has a SIGURG handler of its own */
+	SEGMENT_RESULT_SILENT = 3,  /* the thread did not take the signal in time */
+	SEGMENT_RESULT_OVER = 4,    /* the stall had ended meanwhile */
+	SEGMENT_RESULT_SANDBOX = 5, /* a system call filter was set up after the start */
+	SEGMENT_RESULT_FAILED = 6,
+};
+
+#define SEGMENT_CAPTURE_WAITS_GIL 1u /* flags: it was waiting for the interpreter lock */
+#define SEGMENT_CAPTURE_HOLDS_GIL 2u
+#define SEGMENT_CAPTURE_PYTHON 4u    /* the thread has a Python thread state */
+#define SEGMENT_CAPTURE_TRUNCATED 8u /* there were more native frames */
+
+enum segment_js {
+	SEGMENT_JS_NONE = 0,
+	SEGMENT_JS_ASKED = 1, /* V8 was asked to interrupt; it has not answered yet */
+	SEGMENT_JS_TAKEN = 2,
+};
+
+#define SEGMENT_NATIVE_FRAMES 64u
+#define SEGMENT_MODULES 32u
+#define SEGMENT_NO_MODULE UINT32_MAX
+
+/* A native frame, innermost first: a return address less 1, but the first one. */
+struct segment_native {
+	uint64_t offset; /* address less the module's load bias; the address itself where
+			  * there is no module: code made at run time */
+	uint32_t module; /* index into modules, or SEGMENT_NO_MODULE */
+	uint32_t reserved;
+};
+
+struct segment_module {
+	uint32_t name; /* where its path begins in names, which ends with a 0 */
+	uint32_t build_id_bytes;
+	uint8_t build_id[24];
+};
+
+struct segment_capture {
+	uint64_t sequence;
+	uint64_t since_ns; /* of the stalled iteration: its slot's state */
+	uint64_t taken_ns; /* when the thread was stopped for it */
+	uint32_t slot;
+	uint32_t tid;    /* of the captured thread, as the process counts */
+	uint32_t role;   /* enum segment_role */
+	uint32_t result; /* enum segment_result */
+	uint32_t flags;  /* SEGMENT_CAPTURE_* */
+	uint32_t native_count;
+	uint32_t module_count;
+	uint32_t python_bytes;
+	uint64_t js_taken_ns;
+	uint32_t js_bytes;
+	uint32_t js_state; /* enum segment_js; stored last, with release */
+	uint64_t reserved[7];
+	struct segment_native natives[SEGMENT_NATIVE_FRAMES];
+	struct segment_module modules[SEGMENT_MODULES];
+	char names[2048];
+	/* As _Py_DumpTraceback writes it: "  File "PATH", line N in FUNCTION" a line. */
+	char python[6144];
+	/* As v8::Message::PrintCurrentStackTrace writes it: "FUNCTION (PATH:LINE:COLUMN)" a
+	 * line, or without a function "PATH:LINE:COLUMN". */
+	char js[6016];
+};
+
+_Static_assert(sizeof(struct segment_capture) * SEGMENT_CAPTURES == SEGMENT_CAPTURE_BYTES,
+	"captures fill their area");
 
 /* Size of a segment with so many slots (64 to 1024). */
 static inline uint64_t
@@ -208,15 +302,23 @@ _Static_assert(sizeof(struct segment_hello) == 256, "hello is 256 bytes");
 
 /*
  * The doorbell: a page beside the socket, written by the daemon, mapped read-only by its
- * targets. A thread that waits for a bell futex-waits on its word.
+ * targets. The helper of a process futex-waits on the bell of its segment, bells[id[0]], and
+ * when that word has changed it looks what is wanted:
+ *
+ *  - `daemon` has changed: another daemon has come up without the segments of the last one;
+ *    register again;
+ *  - a loop of this process has been unattended for at least stall_us: take its stack.
+ *
+ * Segments may share a bell; a helper that finds nothing to do goes to sleep again.
  */
+#define SEGMENT_BELLS 256u
 struct segment_doorbell {
 	uint64_t magic; /* SEGMENT_MAGIC */
 	uint32_t version;
-	uint32_t daemon;  /* bell: another daemon has come up without the segments of the
-			  * last one; register again */
-	uint32_t capture; /* bell: a stalled loop's stack is wanted; reserved */
-	uint8_t reserved[SEGMENT_PAGE - 20];
+	uint32_t daemon;
+	uint32_t stall_us; /* 0: no stacks are wanted */
+	uint32_t bells[SEGMENT_BELLS];
+	uint8_t reserved[SEGMENT_PAGE - 20 - 4 * SEGMENT_BELLS];
 };
 
 _Static_assert(sizeof(struct segment_doorbell) == SEGMENT_PAGE, "doorbell is one page");

@@ -46,7 +46,8 @@ START_TEST(the_layout_is_the_documented_one)
 	ck_offset(segment_header, dropped_loops, 224);
 	ck_offset(segment_header, dropped_threads, 232);
 	ck_offset(segment_header, other_waits, 240);
-	ck_offset(segment_header, reserved, 272);
+	ck_offset(segment_header, helper, 272);
+	ck_offset(segment_header, reserved, 276);
 
 	ck_assert_uint_eq(sizeof(struct segment_thread), 64);
 	ck_offset(segment_thread, lock, 0);
@@ -72,6 +73,7 @@ START_TEST(the_layout_is_the_documented_one)
 	ck_offset(segment_slot, long_count, 104);
 	ck_offset(segment_slot, nested_wait_ns, 112);
 	ck_offset(segment_slot, label, 120);
+	ck_offset(segment_slot, nested_since_ns, 152);
 	ck_offset(segment_slot, ring, 256);
 	ck_offset(segment_slot, iteration, 1280);
 	ck_offset(segment_slot, wakeup, 9392);
@@ -101,7 +103,17 @@ START_TEST(the_layout_is_the_documented_one)
 	ck_assert_uint_eq(sizeof(struct segment_doorbell), 4096);
 	ck_offset(segment_doorbell, version, 8);
 	ck_offset(segment_doorbell, daemon, 12);
-	ck_offset(segment_doorbell, capture, 16);
+	ck_offset(segment_doorbell, stall_us, 16);
+	ck_offset(segment_doorbell, bells, 20);
+
+	ck_offset(segment_capture, since_ns, 8);
+	ck_offset(segment_capture, slot, 24);
+	ck_offset(segment_capture, js_taken_ns, 56);
+	ck_offset(segment_capture, natives, 128);
+	ck_offset(segment_capture, modules, 1152);
+	ck_offset(segment_capture, names, 2176);
+	ck_offset(segment_capture, python, 4224);
+	ck_offset(segment_capture, js, 10368);
 }
 END_TEST
 
