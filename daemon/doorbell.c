@@ -17,6 +17,8 @@
 
 #include "probes/segment.h"
 
+_Static_assert(SEGMENT_BELLS == UINT8_MAX + 1, "every byte names a bell");
+
 struct doorbell {
 	struct segment_doorbell *page;
 };
@@ -88,11 +90,31 @@ doorbell_close(struct doorbell *doorbell)
 	free(doorbell);
 }
 
+/* Change a word of the page and wake those who wait for that. */
+static void
+change(uint32_t *word)
+{
+	__atomic_fetch_add(word, 1, __ATOMIC_RELEASE);
+	/* Shared, not PRIVATE: those who wait have maps of their own. */
+	(void)syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+void
+doorbell_set_stall(struct doorbell *doorbell, uint32_t stall_us)
+{
+	__atomic_store_n(&doorbell->page->stall_us, stall_us, __ATOMIC_RELEASE);
+}
+
+void
+doorbell_ring(struct doorbell *doorbell, uint8_t bell)
+{
+	change(&doorbell->page->bells[bell]);
+}
+
 void
 doorbell_ring_daemon(struct doorbell *doorbell)
 {
-	__atomic_fetch_add(&doorbell->page->daemon, 1, __ATOMIC_RELEASE);
-	/* Shared, not PRIVATE: those who wait have maps of their own. */
-	(void)syscall(
-		SYS_futex, &doorbell->page->daemon, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	change(&doorbell->page->daemon);
+	for (unsigned bell = 0; bell < SEGMENT_BELLS; bell++)
+		change(&doorbell->page->bells[bell]);
 }

@@ -7,6 +7,8 @@
 #ifndef LOOPLAG_DAEMON_DOORBELL_H
 #define LOOPLAG_DAEMON_DOORBELL_H
 
+#include <stdint.h>
+
 struct doorbell;
 
 /* Open the doorbell at that path, or make it. Returns 0 or -errno: -EPERM when somebody
@@ -18,7 +20,16 @@ doorbell_open(const char *path, struct doorbell **ret_doorbell);
 void
 doorbell_close(struct doorbell *doorbell);
 
-/* Tell the targets of earlier daemons to register again. */
+/* From now on a target whose bell is rung takes stacks of its loops that have been
+ * unattended for so long; 0: of none. That is what a new doorbell says. */
+void
+doorbell_set_stall(struct doorbell *doorbell, uint32_t stall_us);
+
+/* Ask the targets whose segment's id begins with that byte for stacks. */
+void
+doorbell_ring(struct doorbell *doorbell, uint8_t bell);
+
+/* Tell the targets of earlier daemons to register again. Wakes all of them. */
 void
 doorbell_ring_daemon(struct doorbell *doorbell);
 

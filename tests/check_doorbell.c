@@ -85,28 +85,65 @@ START_TEST(the_next_daemon_rings_the_same_bell)
 }
 END_TEST
 
-START_TEST(ringing_wakes_another_process_that_waits)
+START_TEST(a_bell_that_is_rung_changes_and_no_other)
 {
 	const volatile struct segment_doorbell *page;
-	pid_t child;
-	int status, r;
 
 	ck_assert_int_eq(doorbell_open(path, &doorbell), 0);
 	page = map();
-	child = fork();
+	ck_assert_uint_eq(page->stall_us, 0);
+	doorbell_set_stall(doorbell, 100000);
+	ck_assert_uint_eq(page->stall_us, 100000);
+	doorbell_ring(doorbell, 255);
+	doorbell_ring(doorbell, 255);
+	for (unsigned bell = 0; bell < SEGMENT_BELLS; bell++)
+		ck_assert_uint_eq(page->bells[bell], bell == 255 ? 2 : 0);
+	ck_assert_uint_eq(page->daemon, 0);
+}
+END_TEST
+
+static void
+ring_bell_7(void)
+{
+	doorbell_ring(doorbell, 7);
+}
+
+static void
+ring_daemon(void)
+{
+	doorbell_ring_daemon(doorbell);
+}
+
+/* Tell whether what rings wakes a process that waits on bell 7. */
+static void
+check_that_it_wakes(void (*ring)(void))
+{
+	const volatile struct segment_doorbell *page = map();
+	const volatile uint32_t *bell = &page->bells[7];
+	uint32_t heard = *bell;
+	pid_t child = fork();
+	int status, r;
+
 	if (child == 0) {
-		while (page->daemon == 0)
-			syscall(SYS_futex, &page->daemon, FUTEX_WAIT, 0, NULL, NULL, 0);
+		while (*bell == heard)
+			syscall(SYS_futex, bell, FUTEX_WAIT, heard, NULL, NULL, 0);
 		_exit(0);
 	}
 	/* Ring when it waits; it may be seen to wait a little before. */
 	do {
 		usleep(1000);
-		doorbell_ring_daemon(doorbell);
+		ring();
 		r = waitpid(child, &status, WNOHANG);
 	} while (r == 0);
 	ck_assert_int_eq(r, child);
 	ck_assert_int_eq(status, 0);
+}
+
+START_TEST(ringing_wakes_another_process_that_waits)
+{
+	ck_assert_int_eq(doorbell_open(path, &doorbell), 0);
+	check_that_it_wakes(ring_bell_7);
+	check_that_it_wakes(ring_daemon);
 }
 END_TEST
 
@@ -143,6 +180,7 @@ main(void)
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	tcase_add_test(tcase, it_is_made_for_everybody_to_read);
 	tcase_add_test(tcase, the_next_daemon_rings_the_same_bell);
+	tcase_add_test(tcase, a_bell_that_is_rung_changes_and_no_other);
 	tcase_add_test(tcase, ringing_wakes_another_process_that_waits);
 	tcase_add_test(tcase, what_is_no_file_of_ours_is_refused);
 	suite_add_tcase(suite, tcase);
