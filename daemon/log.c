@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Messages on stderr. The shape of a line is that of Prometheus: ts, level, component and
- * msg, as logfmt or as JSON. Values are quoted by jansson, so that no name which a
+ * msg, then what else there is, as logfmt or as JSON. Values are quoted by jansson, so that no name which a
  * stranger chose can forge a line or reach a terminal raw.
  */
 
@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include <jansson.h>
@@ -31,46 +32,87 @@ log_init(enum log_level level, enum log_format format)
 	line_format = format;
 }
 
-/* Quote a text; bytes that are no UTF-8 become question marks. Caller frees. */
-static char *
-quote(char *text)
+bool
+log_shows(enum log_level level)
+{
+	return level >= least_level;
+}
+
+/* Write a text as a quoted string; bytes that are no UTF-8 become question marks. */
+static void
+quote(FILE *out, const char *text)
 {
 	json_t *string = json_string(text);
-	char *quoted;
+	char *copy = NULL, *quoted;
 
-	if (!string) {
-		for (char *c = text; *c; c++)
+	if (!string && (copy = strdup(text))) {
+		for (char *c = copy; *c; c++)
 			if (*c & 0x80)
 				*c = '?';
-		string = json_string(text);
+		string = json_string(copy);
 	}
 	quoted = json_dumps(string, JSON_ENCODE_ANY);
+	fputs(quoted ? quoted : "\"out of memory\"", out);
+	free(quoted);
 	json_decref(string);
-	return quoted;
+	free(copy);
+}
+
+/* Write what stands before a value. */
+static void
+write_name(FILE *out, const char *name)
+{
+	fprintf(out, line_format == LOG_FORMAT_JSON ? ",\"%s\":" : " %s=", name);
 }
 
 static void
-print_line(enum log_level level, const char *token, char *text)
+write_line(FILE *out, enum log_level level, const char *token, const char *text,
+	const struct log_field *fields, size_t count)
 {
-	char *quoted = quote(text), stamp[32];
-	const char *value = quoted ? quoted : "\"out of memory\"";
+	bool json = line_format == LOG_FORMAT_JSON;
+	char stamp[32];
 	struct timespec now;
 	struct tm utc;
-	long ms;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &utc);
 	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &utc);
-	ms = now.tv_nsec / 1000000;
-	if (line_format == LOG_FORMAT_JSON)
-		fprintf(stderr,
-			"{\"ts\":\"%s.%03ldZ\",\"level\":\"%s\",\"component\":\"%s\","
-			"\"msg\":%s}\n",
-			stamp, ms, level_names[level], token, value);
-	else
-		fprintf(stderr, "ts=%s.%03ldZ level=%s component=%s msg=%s\n", stamp, ms,
-			level_names[level], token, value);
-	free(quoted);
+	fprintf(out,
+		json ? "{\"ts\":\"%s.%03ldZ\",\"level\":\"%s\",\"component\":\"%s\""
+		     : "ts=%s.%03ldZ level=%s component=%s",
+		stamp, now.tv_nsec / 1000000, level_names[level], token);
+	write_name(out, "msg");
+	quote(out, text);
+	for (size_t i = 0; i < count; i++) {
+		write_name(out, fields[i].name);
+		if (fields[i].text)
+			quote(out, fields[i].text);
+		else
+			fprintf(out, "%llu", (unsigned long long)fields[i].number);
+	}
+	fputs(json ? "}\n" : "\n", out);
+}
+
+void
+log_fields(enum log_level level, const char *token, const char *text,
+	const struct log_field *fields, size_t count)
+{
+	int saved_errno = errno;
+	char *line = NULL;
+	size_t size;
+	FILE *out;
+
+	if (!log_shows(level))
+		return;
+	/* Composed first: a line is one write, and does not mingle with others. */
+	out = open_memstream(&line, &size);
+	if (out) {
+		write_line(out, level, token, text, fields, count);
+		if (!fclose(out))
+			fwrite(line, 1, size, stderr);
+	}
+	free(line);
+	errno = saved_errno;
 }
 
 static void __attribute__((format(printf, 4, 0))) message(enum log_level level,
@@ -79,7 +121,7 @@ static void __attribute__((format(printf, 4, 0))) message(enum log_level level,
 	int saved_errno = errno;
 	char *text, *whole;
 
-	if (level < least_level)
+	if (!log_shows(level))
 		return;
 	if (vasprintf(&text, format, ap) < 0)
 		goto out;
@@ -88,7 +130,7 @@ static void __attribute__((format(printf, 4, 0))) message(enum log_level level,
 		free(text);
 		text = whole;
 	}
-	print_line(level, token, text);
+	log_fields(level, token, text, NULL, 0);
 	free(text);
 out:
 	errno = saved_errno;

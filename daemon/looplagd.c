@@ -15,11 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/collector.h"
 #include "daemon/event.h"
 #include "daemon/http.h"
+#include "daemon/journal.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
@@ -76,6 +78,21 @@ stop_loop(struct looplagd *daemon)
 	event_watch_free(daemon->interrupt);
 	event_watch_free(daemon->terminate);
 	event_loop_free(daemon->loop);
+}
+
+/* Write what has fields to the journal, if messages go there anyway. */
+static void
+start_journal(void)
+{
+	struct stat st;
+	int error = 0;
+
+	if (!fstat(STDERR_FILENO, &st) &&
+		journal_is_stream(getenv("JOURNAL_STREAM"), &st))
+		error = journal_open(JOURNAL_SOCKET);
+	if (error)
+		log_warn("journal", "cannot write to %s: %s; writing lines instead",
+			JOURNAL_SOCKET, strerror(-error));
 }
 
 /* Each target costs descriptors; take as many as there may be. */
@@ -318,6 +335,7 @@ looplagd_run(const struct options *options)
 	struct looplagd daemon = {.options = options, .sockets.probe.fd = -1};
 	int status = EXIT_FAILURE;
 
+	start_journal();
 	if (!start_loop(&daemon) && !start_sockets(&daemon) &&
 		!start_collector(&daemon) && !start_http(&daemon) && !serve(&daemon))
 		status = EXIT_SUCCESS;
@@ -325,5 +343,6 @@ looplagd_run(const struct options *options)
 	stop_collector(&daemon);
 	stop_sockets(&daemon);
 	stop_loop(&daemon);
+	journal_close();
 	return status;
 }
