@@ -32,6 +32,7 @@ struct search {
 	enum scope scope;
 	int passed_own;
 	void *found;
+	size_t bytes; /* of it */
 };
 
 /* Tell whether the object contains the address. */
@@ -172,7 +173,7 @@ find_by_hash(const struct object *object, const char *name)
 
 /* The address of an exported function, or NULL. */
 static void *
-find_in(const struct object *object, const char *name)
+find_in(const struct object *object, const char *name, size_t *ret_bytes)
 {
 	uint32_t i = object->gnu_hash ? find_by_gnu_hash(object, name)
 				      : find_by_hash(object, name);
@@ -183,6 +184,7 @@ find_in(const struct object *object, const char *name)
 	address = object->base + object->symbols[i].st_value;
 	if (ELF64_ST_TYPE(object->symbols[i].st_info) == STT_GNU_IFUNC)
 		address = ((uintptr_t(*)(void))address)();
+	*ret_bytes = object->symbols[i].st_size;
 	return (void *)address;
 }
 
@@ -191,8 +193,10 @@ find_in(const struct object *object, const char *name)
 static int
 is_libc(const struct object *object)
 {
+	size_t bytes;
+
 	return strncmp(object->soname, "libpthread.so", 13) == 0 ||
-	       find_in(object, "__libc_start_main") != NULL;
+	       find_in(object, "__libc_start_main", &bytes) != NULL;
 }
 
 static int
@@ -212,33 +216,49 @@ visit(struct dl_phdr_info *info, size_t size, void *arg)
 		return 0;
 	if (search->scope == SCOPE_LIBC && !is_libc(&object))
 		return 0;
-	search->found = find_in(&object, search->name);
+	search->found = find_in(&object, search->name, &search->bytes);
 	return search->found != NULL;
 }
 
-static void *
+static struct search
 find(const char *name, enum scope scope)
 {
 	struct search search = {.name = name, .scope = scope};
 
 	dl_iterate_phdr(visit, &search);
-	return search.found;
+	return search;
 }
 
 void *
 symbols_next(const char *name)
 {
-	return find(name, SCOPE_NEXT);
+	return find(name, SCOPE_NEXT).found;
 }
 
 void *
 symbols_libc(const char *name)
 {
-	return find(name, SCOPE_LIBC);
+	return find(name, SCOPE_LIBC).found;
+}
+
+size_t
+symbols_libc_bytes(const char *name)
+{
+	return find(name, SCOPE_LIBC).bytes;
+}
+
+void *
+symbols_find(const char *name, size_t *ret_bytes)
+{
+	struct search search = find(name, SCOPE_ANY);
+
+	if (search.found && ret_bytes)
+		*ret_bytes = search.bytes;
+	return search.found;
 }
 
 int
 symbols_exported(const char *name)
 {
-	return find(name, SCOPE_ANY) != NULL;
+	return find(name, SCOPE_ANY).found != NULL;
 }

@@ -10,6 +10,8 @@
 #ifndef LOOPLAG_PROBES_SYMBOLS_H
 #define LOOPLAG_PROBES_SYMBOLS_H
 
+#include <stddef.h>
+
 /* The function of that name in the first object after our own, in load order (what
  * dlsym's RTLD_NEXT gives). NULL if there is none. */
 void *
@@ -19,6 +21,15 @@ symbols_next(const char *name);
  * interpose it. NULL if there is none. */
 void *
 symbols_libc(const char *name);
+
+/* The function of that name in the first object that has it, and its size if that is asked
+ * for. NULL if there is none. */
+void *
+symbols_find(const char *name, size_t *ret_bytes);
+
+/* The size of a function that symbols_libc() finds; 0 if it does not. */
+size_t
+symbols_libc_bytes(const char *name);
 
 /* Whether any mapped object exports that name. */
 int
