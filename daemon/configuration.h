@@ -1,46 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The configuration: what the file says, or the defaults. A file is parsed as a whole into
- * a fresh struct, every mistake in it is told, and it is taken whole or not at all.
+ * a fresh struct, every mistake in it is told, and it is taken whole or not at all. The
+ * keys and their defaults stand in one table: schema.c.
  */
 #ifndef LOOPLAG_DAEMON_CONFIGURATION_H
 #define LOOPLAG_DAEMON_CONFIGURATION_H
 
-#include <regex.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
+#include "daemon/rules.h"
+
 #define CONFIGURATION_ALERTS_MAX 64
 #define CONFIGURATION_RULES_MAX 256
-#define CONFIGURATION_THRESHOLD_MIN_NS \
-	10000000ull /* shorter ones are not in a slot's ring */
+#define CONFIGURATION_FILE_BYTES_MAX 1048576
 
+struct pattern;
+
+/* What is compared with `above` and `below`. */
 enum configuration_alert_type {
-	CONFIGURATION_DELAY,
-	CONFIGURATION_STALLED,
-	CONFIGURATION_STARVED
+	CONFIGURATION_DELAY,   /* a quantile of the delay over the window, in seconds */
+	CONFIGURATION_STALLED, /* the age of the oldest open stall, in seconds */
+	CONFIGURATION_STARVED, /* share of loop life that was lost waiting for a CPU */
+	CONFIGURATION_ALERT_TYPES
 };
+
+const char *
+configuration_alert_type_name(enum configuration_alert_type type);
 
 struct configuration_alert {
 	char *name;
 	enum configuration_alert_type type;
-	double quantile; /* delay */
-	uint64_t
-		above_ns; /* delay: fires above; stalled: an open stall older than that */
-	uint64_t below_ns;  /* delay: clears below; not above above_ns */
-	double above_share; /* starved: share of time without a CPU */
-	double below_share;
-	uint64_t for_ns;  /* it must have been so for that long */
-	uint64_t keep_ns; /* and is over when it has not been so for that long */
-	regex_t *groups;  /* only these; NULL: all */
+	double quantile;  /* of a delay */
+	double above;     /* fires above that */
+	double below;     /* clears below that; not more than `above` */
+	uint64_t for_ns;  /* it must have been above for that long */
+	uint64_t keep_ns; /* and is over when it was never above `below` for that long */
+	struct pattern *groups; /* only these; NULL: all */
 };
 
-/* A group's name for the targets that match all of what is given. */
+/* A group's name for the targets that match all of the patterns that it has. */
 struct configuration_rule {
-	char *name;                       /* template: ${1}, ${unit:1}, ... */
-	regex_t *unit, *command, *cgroup; /* NULL: any */
+	char *name; /* template, see rules.h */
+	struct pattern *patterns[RULES_FACTS];
 };
 
 struct configuration {
@@ -59,9 +64,14 @@ configuration_default(void);
 void
 configuration_free(struct configuration *config);
 
-/* Read a file. Each mistake is one line on `err`: file:line:column: what, what was
- * expected. Returns 0, or -errno (-EINVAL: mistakes were told; others: it cannot be read,
- * which was told too), and then nothing is returned. */
+/* Read a text, which is called `path` in messages. Each mistake is one line on `err`:
+ * path:line:column: what, what was expected. Returns 0, -EINVAL or -ENOMEM, and then
+ * nothing is returned. */
+__attribute__((warn_unused_result)) int
+configuration_parse(const char *text, size_t length, const char *path, FILE *err,
+	struct configuration **ret_configuration);
+
+/* Read a file; that it cannot be read is told on `err` too, and another -errno. */
 __attribute__((warn_unused_result)) int
 configuration_load(const char *path, FILE *err, struct configuration **ret_configuration);
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/similar.h"
 #include "daemon/sockets.h"
 
 /* Each returns NULL, or what is wrong with the value and what would be right. */
@@ -125,54 +126,15 @@ print_help(FILE *out)
 	}
 }
 
-/* How many letters must be put in, left out or changed; at most the longer length. */
-static size_t
-edit_distance(const char *a, const char *b)
-{
-	size_t row[64], width = strlen(b), above, left;
-
-	if (strlen(a) >= sizeof(row) / sizeof(row[0]) ||
-		width >= sizeof(row) / sizeof(row[0]))
-		return SIZE_MAX;
-	for (size_t j = 0; j <= width; j++)
-		row[j] = j;
-	for (size_t i = 1; a[i - 1]; i++) {
-		left = row[0];
-		row[0] = i;
-		for (size_t j = 1; j <= width; j++) {
-			size_t best = left + (a[i - 1] != b[j - 1]);
-
-			above = row[j];
-			if (above + 1 < best)
-				best = above + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			left = above;
-			row[j] = best;
-		}
-	}
-	return row[width];
-}
-
 /* The option that was probably meant, or NULL. */
 static const char *
 similar_option(const char *name)
 {
-	const char *similar = NULL;
-	size_t least = 4;
+	const char *names[SPECS];
 
-	for (size_t i = 0; i < SPECS; i++) {
-		size_t distance = edit_distance(name, specs[i].name);
-
-		/* web.path, listen-address, socket: part of a name. */
-		if (strlen(name) > 3 && strstr(specs[i].name, name))
-			distance = 1;
-		if (distance < least && distance < strlen(name)) {
-			least = distance;
-			similar = specs[i].name;
-		}
-	}
-	return similar;
+	for (size_t i = 0; i < SPECS; i++)
+		names[i] = specs[i].name;
+	return similar_find(name, names, SPECS);
 }
 
 /* Say what is wrong with an option that getopt did not take. */
