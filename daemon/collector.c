@@ -135,6 +135,14 @@ collector_close(struct collector *collector)
 }
 
 void
+collector_set_rules(
+	struct collector *collector, const struct configuration_rule *rules, size_t count)
+{
+	collector->naming.rules = rules;
+	collector->naming.rule_count = count;
+}
+
+void
 collector_read(struct collector *collector)
 {
 	uint64_t now_ns = event_now_ns();

@@ -7,9 +7,11 @@
 #define LOOPLAG_DAEMON_COLLECTOR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct collector;
+struct configuration_rule;
 struct event_loop;
 struct groups;
 
@@ -53,6 +55,11 @@ collector_open(struct event_loop *loop, const struct collector_options *options,
 	struct collector **ret_collector);
 void
 collector_close(struct collector *collector);
+
+/* Name the groups of targets that come from now on by these rules first. Borrowed. */
+void
+collector_set_rules(struct collector *collector, const struct configuration_rule *rules,
+	size_t count);
 
 /* Read all segments now. Call it before looking at the groups. */
 void

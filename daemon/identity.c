@@ -78,13 +78,14 @@ unit_in_path(const char *path, char ret_unit[IDENTITY_NAME_BYTES])
 	return r;
 }
 
-int
-identity_unit_in(const char *cgroups, char ret_unit[IDENTITY_NAME_BYTES])
+/* Where the path begins in a line of one of the hierarchies, systemd's own first, that
+ * `accept` takes. Returns NULL if there is none. */
+static const char *
+find_path(const char *cgroups, bool (*accept)(const char *path))
 {
 	static const char *const hierarchies[] = {"0::", ":name=systemd:"};
-	int r = -ENOENT;
 
-	for (int i = 0; i < 2 && r < 0; i++) {
+	for (int i = 0; i < 2; i++) {
 		const char *line = cgroups;
 
 		while (line && *line) {
@@ -92,14 +93,64 @@ identity_unit_in(const char *cgroups, char ret_unit[IDENTITY_NAME_BYTES])
 			size_t length = strcspn(line, "\n");
 
 			if (found && found < line + length && (i == 1 || found == line)) {
-				r = unit_in_path(
-					found + strlen(hierarchies[i]), ret_unit);
+				const char *path = found + strlen(hierarchies[i]);
+
+				if (accept(path))
+					return path;
 				break;
 			}
 			line += length + (line[length] == '\n');
 		}
 	}
-	return r;
+	return NULL;
+}
+
+static bool
+has_unit(const char *path)
+{
+	char unit[IDENTITY_NAME_BYTES];
+
+	return unit_in_path(path, unit) == 0;
+}
+
+/* Where hierarchies are mixed the root of the new one says nothing. */
+static bool
+is_below_root(const char *path)
+{
+	return path[0] == '/' && path[1] && path[1] != '\n';
+}
+
+int
+identity_unit_in(const char *cgroups, char ret_unit[IDENTITY_NAME_BYTES])
+{
+	const char *path = find_path(cgroups, has_unit);
+
+	return path ? unit_in_path(path, ret_unit) : -ENOENT;
+}
+
+int
+identity_cgroup_in(const char *cgroups, char ret_path[IDENTITY_CGROUP_BYTES])
+{
+	const char *path = find_path(cgroups, is_below_root);
+	size_t length;
+
+	if (!path)
+		path = "/";
+	length = strcspn(path, "\n");
+	if (length >= IDENTITY_CGROUP_BYTES)
+		return -ENAMETOOLONG;
+	memcpy(ret_path, path, length);
+	ret_path[length] = 0;
+	return 0;
+}
+
+int
+identity_cgroup(pid_t pid, char ret_path[IDENTITY_CGROUP_BYTES])
+{
+	char text[FILE_BYTES];
+	int r = read_proc(pid, "cgroup", text);
+
+	return r < 0 ? r : identity_cgroup_in(text, ret_path);
 }
 
 int

@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #define IDENTITY_NAME_BYTES 256 /* with the final 0 */
+#define IDENTITY_CGROUP_BYTES 4096
 
 /* The deepest systemd service in /proc/PID/cgroup, user@N.service excepted. Returns 0 or
  * -ENOENT. */
@@ -22,6 +23,12 @@ __attribute__((warn_unused_result)) int
 identity_unit_in(const char *cgroups, char ret_unit[IDENTITY_NAME_BYTES]);
 __attribute__((warn_unused_result)) int
 identity_unit(pid_t pid, char ret_unit[IDENTITY_NAME_BYTES]);
+
+/* The path of the control group, "/" for the root. Returns 0 or -errno. */
+__attribute__((warn_unused_result)) int
+identity_cgroup_in(const char *cgroups, char ret_path[IDENTITY_CGROUP_BYTES]);
+__attribute__((warn_unused_result)) int
+identity_cgroup(pid_t pid, char ret_path[IDENTITY_CGROUP_BYTES]);
 
 /* The command name. Returns 0 or -errno. */
 __attribute__((warn_unused_result)) int

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "daemon/collector.h"
+#include "daemon/configuration.h"
 #include "daemon/event.h"
 #include "daemon/http.h"
 #include "daemon/journal.h"
@@ -26,10 +27,12 @@
 #include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/pages.h"
+#include "daemon/reload.h"
 #include "daemon/sockets.h"
 #include "probes/probe.h"
 
 #define OWN_GROUPNAME "looplagd"
+#define SERVING "Serving"
 
 _Static_assert(OPTIONS_ADDRESSES <= SOCKETS_HTTP && SOCKETS_HTTP <= HTTP_SOCKETS,
 	"room for every address");
@@ -39,6 +42,8 @@ struct looplagd {
 	struct event_loop *loop;
 	struct event_watch *terminate;
 	struct event_watch *interrupt;
+	struct event_watch *hangup;
+	struct reload *reload;
 	struct sockets sockets;
 	struct collector *collector;
 	struct pages *pages;
@@ -51,12 +56,40 @@ stop(void *arg)
 	event_loop_stop(arg);
 }
 
+/* Have all modules go by a configuration. */
+static void
+use_configuration(void *arg, const struct configuration *config)
+{
+	struct looplagd *daemon = arg;
+
+	collector_set_rules(daemon->collector, config->rules, config->rule_count);
+}
+
+static void
+load_again(void *arg)
+{
+	struct looplagd *daemon = arg;
+
+	notify_reloading();
+	reload_again(daemon->reload, use_configuration, daemon);
+	notify_ready(SERVING);
+}
+
+static int
+load_configuration(struct looplagd *daemon)
+{
+	const struct options *options = daemon->options;
+
+	daemon->reload = reload_open(options->config_file, options->config_file_given);
+	return daemon->reload ? 0 : -1;
+}
+
 /* Make the loop, and have signals end it. */
 static int
 start_loop(struct looplagd *daemon)
 {
 	signal(SIGPIPE, SIG_IGN);
-	/* There is nothing to load anew. */
+	/* Until there is something to load anew. */
 	signal(SIGHUP, SIG_IGN);
 	daemon->loop = event_loop_new();
 	if (daemon->loop) {
@@ -75,6 +108,7 @@ start_loop(struct looplagd *daemon)
 static void
 stop_loop(struct looplagd *daemon)
 {
+	event_watch_free(daemon->hangup);
 	event_watch_free(daemon->interrupt);
 	event_watch_free(daemon->terminate);
 	event_loop_free(daemon->loop);
@@ -250,6 +284,7 @@ start_collector(struct looplagd *daemon)
 			doorbell, strerror(-error));
 		return error;
 	}
+	use_configuration(daemon, reload_configuration(daemon->reload));
 	if (probe_start(daemon->sockets.probe.path))
 		log_warn("probe", "cannot measure looplagd's own loop, going on without");
 	return 0;
@@ -283,7 +318,8 @@ start_http(struct looplagd *daemon)
 	size_t count;
 	int error;
 
-	daemon->pages = pages_new(daemon->collector, daemon->options->telemetry_path);
+	daemon->pages = pages_new(
+		daemon->collector, daemon->reload, daemon->options->telemetry_path);
 	if (!daemon->pages) {
 		log_error("http", "cannot serve: out of memory");
 		return -1;
@@ -309,6 +345,11 @@ serve(struct looplagd *daemon)
 {
 	int error;
 
+	daemon->hangup = event_signal(daemon->loop, SIGHUP, load_again, daemon);
+	if (!daemon->hangup) {
+		log_error("loop", "cannot wait for signals: %s", strerror(errno));
+		return -1;
+	}
 	pages_set_ready(daemon->pages);
 	for (size_t i = 0; i < daemon->sockets.http_count; i++) {
 		char where[SOCKETS_ADDRESS_BYTES];
@@ -319,7 +360,7 @@ serve(struct looplagd *daemon)
 	}
 	log_info("looplagd", "looplagd %s is ready, probes register on %s",
 		PACKAGE_VERSION, daemon->sockets.probe.path);
-	notify_ready("Serving");
+	notify_ready(SERVING);
 	error = event_loop_run(daemon->loop);
 	notify_stopping();
 	if (error)
@@ -330,14 +371,27 @@ serve(struct looplagd *daemon)
 }
 
 int
+looplagd_check(const struct options *options)
+{
+	struct configuration *config = NULL;
+	int r = configuration_load(options->config_file, stderr, &config);
+
+	configuration_free(config);
+	if (r == 0)
+		printf("%s is good\n", options->config_file);
+	return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int
 looplagd_run(const struct options *options)
 {
 	struct looplagd daemon = {.options = options, .sockets.probe.fd = -1};
 	int status = EXIT_FAILURE;
 
 	start_journal();
-	if (!start_loop(&daemon) && !start_sockets(&daemon) &&
-		!start_collector(&daemon) && !start_http(&daemon) && !serve(&daemon))
+	if (!load_configuration(&daemon) && !start_loop(&daemon) &&
+		!start_sockets(&daemon) && !start_collector(&daemon) &&
+		!start_http(&daemon) && !serve(&daemon))
 		status = EXIT_SUCCESS;
 	stop_http(&daemon);
 	stop_collector(&daemon);

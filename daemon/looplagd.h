@@ -9,4 +9,8 @@ struct options;
 int
 looplagd_run(const struct options *options);
 
+/* Tell whether the configuration file is good. Returns the exit status. */
+int
+looplagd_check(const struct options *options);
+
 #endif

@@ -25,5 +25,7 @@ main(int argc, char *argv[])
 		break;
 	}
 	log_init(options.log_level, options.log_format);
+	if (options.config_check)
+		return looplagd_check(&options);
 	return looplagd_run(&options);
 }

@@ -4,17 +4,23 @@
 #define LOOPLAG_DAEMON_NAMING_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "daemon/identity.h"
 #include "daemon/reception.h"
 
+struct configuration_rule;
+
 struct naming {
 	const char *own_groupname; /* of this very process, or NULL */
 	bool ignore_units;
+	const struct configuration_rule *rules; /* borrowed */
+	size_t rule_count;
 };
 
-/* The systemd unit, unless those are ignored; else the target's own wish; else its command name. What only the
- * kernel can tell is taken from it alone, while the process's number is surely its own. */
+/* The first rule that matches; else the systemd unit, unless those are ignored; else the
+ * target's own wish; else its command name. What only the kernel can tell is taken from it
+ * alone, while the process's number is surely its own. */
 void
 naming_group(const struct naming *naming, const struct reception_guest *guest,
 	char ret_name[IDENTITY_NAME_BYTES]);

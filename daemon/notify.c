@@ -7,12 +7,25 @@
 
 #ifdef HAVE_SYSTEMD
 
+#include <time.h>
+
 #include <systemd/sd-daemon.h>
 
 void
 notify_ready(const char *status)
 {
 	(void)sd_notifyf(0, "READY=1\nSTATUS=%s", status);
+}
+
+void
+notify_reloading(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=Reloading",
+		(unsigned long long)now.tv_sec * 1000000 +
+			(unsigned long long)now.tv_nsec / 1000);
 }
 
 void
@@ -25,6 +38,11 @@ notify_stopping(void)
 
 void
 notify_ready(const char *status)
+{
+}
+
+void
+notify_reloading(void)
 {
 }
 

@@ -7,6 +7,10 @@
 void
 notify_ready(const char *status);
 
+/* We read our configuration anew; tell notify_ready() when that is done. */
+void
+notify_reloading(void);
+
 /* We are about to end. */
 void
 notify_stopping(void);

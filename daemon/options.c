@@ -42,6 +42,15 @@ set_telemetry_path(struct options *options, const char *value)
 }
 
 static const char *
+set_config_file(struct options *options, const char *value)
+{
+	if (!value[0])
+		return "is no path";
+	options->config_file = value;
+	return NULL;
+}
+
+static const char *
 set_probe_socket(struct options *options, const char *value)
 {
 	if (value[0] != '/')
@@ -86,6 +95,10 @@ static const struct spec {
 	set_fn set;
 	const char *help;
 } specs[] = {
+	{"config.check", NULL, NULL, NULL,
+		"Read the configuration file, tell every mistake in it, and exit."},
+	{"config.file", "PATH", SYSCONFDIR "/looplag/looplagd.yaml", set_config_file,
+		"Configuration file; one that is named here must exist."},
 	{"help", NULL, NULL, NULL, "Print this and exit."},
 	{"log.format", "FORMAT", "logfmt", set_log_format,
 		"Shape of the messages on stderr: logfmt or json."},
@@ -206,13 +219,18 @@ options_parse(int argc, char *argv[], FILE *out, FILE *err, struct options *ret_
 			fprintf(out, "looplagd %s\n", PACKAGE_VERSION);
 			return OPTIONS_DONE;
 		}
+		given[spec - specs] = true;
+		if (!strcmp(spec->name, "config.check")) {
+			options.config_check = true;
+			continue;
+		}
 		wrong = spec->set(&options, optarg);
 		if (wrong) {
 			fprintf(err, "looplagd: --%s: '%s' %s\n", spec->name, optarg,
 				wrong);
 			return OPTIONS_USAGE;
 		}
-		given[spec - specs] = true;
+		options.config_file_given |= spec->set == set_config_file;
 	}
 	if (optind < argc) {
 		fprintf(err, "looplagd: unexpected argument '%s'; see --help\n",

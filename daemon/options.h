@@ -6,6 +6,7 @@
 #ifndef LOOPLAG_DAEMON_OPTIONS_H
 #define LOOPLAG_DAEMON_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -18,6 +19,9 @@ struct options {
 	const char *listen_addresses[OPTIONS_ADDRESSES];
 	size_t listen_count;
 	const char *telemetry_path;
+	const char *config_file;
+	bool config_file_given; /* it must exist */
+	bool config_check;
 	const char *probe_socket;
 	enum log_level log_level;
 	enum log_format log_format;

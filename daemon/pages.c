@@ -16,12 +16,14 @@
 #include "daemon/http.h"
 #include "daemon/metrics.h"
 #include "daemon/process.h"
+#include "daemon/reload.h"
 #include "daemon/text.h"
 
 #define ROUTES 5
 
 struct pages {
 	struct collector *collector;
+	const struct reload *reload;
 	const char *telemetry_path;
 	bool ready;
 	struct http_route routes[ROUTES];
@@ -50,8 +52,10 @@ show_metrics(void *arg)
 	collector_read(pages->collector);
 	stats = collector_stats(pages->collector);
 	model = exporter_collect(collector_groups(pages->collector), &stats, &process);
-	if (model)
+	if (model) {
+		reload_collect(pages->reload, model);
 		metrics.body = text_write(model, &metrics.length);
+	}
 	metrics_free(model);
 	return metrics;
 }
@@ -112,7 +116,8 @@ show_landing(void *arg)
 }
 
 struct pages *
-pages_new(struct collector *collector, const char *telemetry_path)
+pages_new(struct collector *collector, const struct reload *reload,
+	const char *telemetry_path)
 {
 	struct pages *pages = calloc(1, sizeof(*pages));
 
@@ -120,6 +125,7 @@ pages_new(struct collector *collector, const char *telemetry_path)
 		return NULL;
 	*pages = (struct pages){
 		.collector = collector,
+		.reload = reload,
 		.telemetry_path = telemetry_path,
 		.routes =
 			{

@@ -8,10 +8,12 @@
 struct collector;
 struct http_route;
 struct pages;
+struct reload;
 
-/* Borrows both arguments. NULL without memory. */
+/* Borrows the arguments. NULL without memory. */
 struct pages *
-pages_new(struct collector *collector, const char *telemetry_path);
+pages_new(struct collector *collector, const struct reload *reload,
+	const char *telemetry_path);
 void
 pages_free(struct pages *pages);
 

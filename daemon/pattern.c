@@ -7,9 +7,9 @@
 
 #include <ctype.h>
 #include <regex.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <stdio.h>
 
 struct pattern {
 	regex_t regex;
@@ -37,17 +37,22 @@ skip_brackets(const char *s)
 }
 
 /*
- * libc takes some expressions that would cost it all memory, or all time on a hostile
- * name: nested repetitions, which it multiplies out, and references back.
+ * What libc would take, and we must not: a parenthesis that would end ours; what would cost
+ * it all memory, or all time on a hostile name: nested repetitions, which it multiplies
+ * out, and references back.
  */
 static const char *
-too_costly(const char *text)
+find_trouble(const char *text)
 {
 	unsigned long repeats = 1;
+	unsigned depth = 0;
 
 	for (const char *s = text; *s;) {
 		if (*s == '\\' && isdigit((unsigned char)s[1]))
 			return "references back (\\1) are not supported";
+		if (*s == ')' && depth == 0)
+			return "has a ) without its (";
+		depth += (unsigned)(*s == '(') - (unsigned)(*s == ')');
 		if (*s == '\\' && s[1]) {
 			s += 2;
 		} else if (*s == '[') {
@@ -76,7 +81,7 @@ too_costly(const char *text)
 const char *
 pattern_new(const char *text, char words[256], struct pattern **ret_pattern)
 {
-	const char *wrong = too_costly(text);
+	const char *wrong = find_trouble(text);
 	struct pattern *pattern;
 	char *anchored = NULL;
 	int error;
@@ -90,12 +95,7 @@ pattern_new(const char *text, char words[256], struct pattern **ret_pattern)
 		free(pattern);
 		return "out of memory";
 	}
-	/* By itself first: "a)(b" is good between the parentheses alone. */
-	error = regcomp(&pattern->regex, text, REG_EXTENDED | REG_NOSUB);
-	if (!error) {
-		regfree(&pattern->regex);
-		error = regcomp(&pattern->regex, anchored, REG_EXTENDED);
-	}
+	error = regcomp(&pattern->regex, anchored, REG_EXTENDED);
 	free(anchored);
 	if (error) {
 		regerror(error, &pattern->regex, words, 256);

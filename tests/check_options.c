@@ -103,6 +103,19 @@ START_TEST(listen_addresses_replace_the_default_and_add_up)
 }
 END_TEST
 
+START_TEST(the_configuration_file_may_be_named_or_just_checked)
+{
+	ck_assert_int_eq(parse(""), OPTIONS_RUN);
+	ck_assert_str_eq(options.config_file, SYSCONFDIR "/looplag/looplagd.yaml");
+	ck_assert(!options.config_file_given && !options.config_check);
+	ck_assert_int_eq(parse("--config.file=/tmp/f --config.check"), OPTIONS_RUN);
+	ck_assert_str_eq(options.config_file, "/tmp/f");
+	ck_assert(options.config_file_given && options.config_check);
+	assert_usage_error("--config.file=", "is no path");
+	assert_usage_error("--config.check=x", "takes no value");
+}
+END_TEST
+
 START_TEST(help_starts_with_an_example_and_knows_every_option)
 {
 	ck_assert_int_eq(parse("--help"), OPTIONS_DONE);
@@ -201,6 +214,7 @@ options_suite(void)
 	tcase_add_test(good, without_options_the_defaults_hold);
 	tcase_add_test(good, values_come_behind_an_equals_sign_or_as_the_next_word);
 	tcase_add_test(good, listen_addresses_replace_the_default_and_add_up);
+	tcase_add_test(good, the_configuration_file_may_be_named_or_just_checked);
 	tcase_add_test(good, help_starts_with_an_example_and_knows_every_option);
 	tcase_add_test(good, version_is_told_on_standard_output);
 	suite_add_tcase(suite, good);

@@ -29,6 +29,9 @@ options()
 knows daemon/looplagd.8 "$(options ./looplagd)"
 knows daemon/looplagd.8 "$(sed -n 's/.*"\(looplag_[a-z_]*\|process_[a-z_]*\)".*/\1/p' \
 	"$srcdir"/daemon/*.c | sort -u)"
+keys=$(sed -n 's/^\t{SCHEMA_[A-Z]*, "\([a-z_]*\)".*/\1/p' "$srcdir/daemon/schema.c" | sort -u)
+knows daemon/looplagd.8 "$keys"
+knows config/looplagd.yaml "$keys"
 knows cli/looplag.1 "$(options ./looplag run)"
 knows cli/looplag.1 "$(grep -o 'LOOPLAG_[A-Z]*' "$srcdir/probes/settings.c" | sort -u)"
 
