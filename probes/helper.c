@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Futex waits need no privilege and work on a read-only shared map. The bell's word is
- * read by process_vm_readv, not by a load: a daemon that truncates its file must not be
+ * Futex waits need no privilege and work on a read-only shared map. The words are read by
+ * process_vm_readv, not by a load: a daemon that truncates its file must not be
  * able to kill anybody.
  */
 
@@ -21,6 +21,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "probes/capture.h"
 #include "probes/loops.h"
 #include "probes/symbols.h"
 
@@ -30,6 +31,11 @@
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
+
+/* What the doorbell says, in the order of its page. */
+struct heard {
+	uint32_t daemon, stall_us, bell;
+};
 
 static const struct segment_doorbell *doorbell; /* NULL: none */
 static uint64_t (*clock_now_ns)(void);
@@ -71,16 +77,18 @@ helper_prepare(const struct registration *registration)
 	close(fd);
 }
 
-/* Read the bell's word. Returns -1 if the doorbell is not there any more. */
+/* Read it. Returns -1 if the doorbell is not there any more. */
 static int
-read_bell(uint32_t *ret_value)
+read_doorbell(uint8_t bell, struct heard *ret_heard)
 {
-	struct iovec to = {.iov_base = ret_value, .iov_len = sizeof(*ret_value)};
-	struct iovec from = {
-		.iov_base = (void *)&doorbell->daemon, .iov_len = sizeof(*ret_value)};
+	struct iovec to = {.iov_base = ret_heard, .iov_len = sizeof(*ret_heard)};
+	struct iovec from[] = {
+		{.iov_base = (void *)&doorbell->daemon, .iov_len = 2 * sizeof(uint32_t)},
+		{.iov_base = (void *)&doorbell->bells[bell], .iov_len = sizeof(uint32_t)},
+	};
 
-	return syscall(SYS_process_vm_readv, getpid(), &to, 1, &from, 1, 0) ==
-			       (long)sizeof(*ret_value)
+	return syscall(SYS_process_vm_readv, getpid(), &to, 1, from, 2, 0) ==
+			       (long)sizeof(*ret_heard)
 		       ? 0
 		       : -1;
 }
@@ -96,29 +104,57 @@ leave_descriptors(void)
 	return syscall(SYS_close_range, 0, UINT_MAX, 0) ? -1 : 0;
 }
 
+/* Tell readers whether stacks are taken here. */
+static void
+tell(int takes_stacks)
+{
+	__atomic_store_n(&loops_header()->helper,
+		takes_stacks ? SEGMENT_HELPER_AWAKE : SEGMENT_HELPER_REFUSED,
+		__ATOMIC_RELAXED);
+}
+
+/* Do what is wanted. Returns -1 if there is no reason to go on. */
+static int
+answer(struct registration *registration, const struct heard *last,
+	const struct heard *now, int takes_stacks)
+{
+	struct segment segment;
+
+	if (now->daemon != last->daemon) {
+		if (registration_make(registration, clock_now_ns(), &segment))
+			return -1;
+		loops_move(&segment);
+		tell(takes_stacks);
+	}
+	if (now->bell != last->bell && now->stall_us && takes_stacks)
+		capture_take(now->stall_us * UINT64_C(1000));
+	return 0;
+}
+
 static void *
 run(void *arg)
 {
 	struct registration *registration = arg;
-	struct segment segment;
-	uint32_t heard, value;
+	struct heard last, now;
+	int takes_stacks;
 
 	(void)prctl(PR_SET_NAME, "looplag", 0, 0, 0);
-	if (leave_descriptors() || read_bell(&heard))
+	if (leave_descriptors() || read_doorbell(registration->id[0], &last))
 		return NULL;
+	takes_stacks =
+		!registration->settings.no_stacks && capture_start(clock_now_ns) == 0;
+	tell(takes_stacks);
 	for (;;) {
-		if (syscall(SYS_futex, &doorbell->daemon, FUTEX_WAIT, heard, NULL, NULL,
-			    0) &&
+		uint8_t bell = registration->id[0];
+
+		if (syscall(SYS_futex, &doorbell->bells[bell], FUTEX_WAIT, last.bell,
+			    NULL, NULL, 0) &&
 			errno != EAGAIN && errno != EINTR)
 			return NULL;
-		if (read_bell(&value))
+		if (read_doorbell(bell, &now) ||
+			answer(registration, &last, &now, takes_stacks))
 			return NULL;
-		if (value == heard)
-			continue;
-		heard = value;
-		if (registration_make(registration, clock_now_ns(), &segment))
-			return NULL;
-		loops_move(&segment);
+		last = now;
 	}
 }
 

@@ -7,7 +7,8 @@
  * It has a descriptor table of its own, so that what it opens for a moment is never seen
  * by the program. When a daemon has come up without the segments of the last one, it
  * registers again: the loops move to a new segment, with all their counts, one by one at
- * their next edge.
+ * their next edge. When the daemon wants stacks, it takes those of the loops that are late
+ * (capture.h).
  */
 #ifndef LOOPLAG_PROBES_HELPER_H
 #define LOOPLAG_PROBES_HELPER_H

@@ -99,6 +99,12 @@ loops_header(void)
 	return current_segment()->header;
 }
 
+const struct segment *
+loops_segment(void)
+{
+	return current_segment();
+}
+
 /* Claim the thread's record in the current segment at first need. Returns its index, or a
  * negative number. */
 static int
@@ -373,6 +379,44 @@ loops_forget(intptr_t descriptor)
 		seize(&loops[number - 1], tenure))
 		end(&loops[number - 1]);
 	descriptors_forget(descriptor);
+}
+
+/* Tell whether the loop is late, and how. It may end or pass on at any time, which the
+ * tenure tells. */
+static int
+is_late(const struct loop *loop, uint64_t before_ns, struct loops_late *ret_late)
+{
+	const struct segment *segment = current_segment();
+	uint64_t tenure = load_tenure(loop), state;
+	const struct segment_thread *record;
+
+	if (owner_of(tenure) != epoch || loop->segment != current_number())
+		return 0;
+	ret_late->slot = loop_slot(loop);
+	ret_late->index = (uint32_t)(ret_late->slot - segment->slots);
+	state = __atomic_load_n(&ret_late->slot->state, __ATOMIC_ACQUIRE);
+	if (!state || state & SEGMENT_ATTENDED || state > before_ns ||
+		is_lost(loop, ret_late->slot) ||
+		ret_late->index >= segment->header->slot_count)
+		return 0;
+	ret_late->since_ns = state;
+	record =
+		&segment->threads[ret_late->slot->thread % segment->header->thread_count];
+	ret_late->tid = __atomic_load_n(&record->tid, __ATOMIC_ACQUIRE);
+	return ret_late->tid && load_tenure(loop) == tenure;
+}
+
+size_t
+loops_find_late(
+	uint64_t before_ns, struct loops_late *ret_late, size_t max, size_t *cursor)
+{
+	size_t count = 0, i;
+
+	for (i = 0; i < LOOPS && count < max; i++)
+		if (is_late(&loops[(*cursor + i) % LOOPS], before_ns, &ret_late[count]))
+			count++;
+	*cursor = (*cursor + i) % LOOPS;
+	return count;
 }
 
 int

@@ -50,9 +50,26 @@ loops_move(const struct segment *segment);
 uint32_t
 loops_epoch(void);
 
-/* The header of the current segment. */
+/* The header of the current segment, and all of it. */
 struct segment_header *
 loops_header(void);
+const struct segment *
+loops_segment(void);
+
+/* A loop that has been unattended for long. */
+struct loops_late {
+	const struct segment_slot *slot; /* in the current segment */
+	uint32_t index;                  /* of it */
+	uint32_t tid;                    /* of the loop's thread */
+	uint64_t since_ns;
+};
+
+/* The loops of this process that have been unattended since before_ns or longer. The search
+ * begins at *cursor, which moves on, so that all have their turn if there are more than
+ * `max`. Returns how many were found. */
+size_t
+loops_find_late(
+	uint64_t before_ns, struct loops_late *ret_late, size_t max, size_t *cursor);
 
 /*
  * Make a loop whose first wait began at born_ns. It is unattended since since_ns, or rests

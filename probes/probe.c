@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "probes/handler.h"
 #include "probes/helper.h"
 #include "probes/loops.h"
 #include "probes/registration.h"
@@ -102,6 +103,7 @@ start(const struct settings *settings)
 		.clock_ns = clock_ns,
 		.is_epoll = wrappers_is_epoll,
 		.on_first_loop = on_first_loop,
+		.settle = handler_settle,
 	};
 	struct segment segment;
 	uint32_t *live;

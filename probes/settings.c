@@ -158,6 +158,7 @@ settings_read(struct settings *ret_settings)
 		settings.helper = SETTINGS_HELPER_NEVER;
 	if (variable_is("LOOPLAG_HELPER", "1"))
 		settings.helper = SETTINGS_HELPER_ALWAYS;
+	settings.no_stacks = variable_is("LOOPLAG_STACKS", "0");
 	*ret_settings = settings;
 	return 0;
 }

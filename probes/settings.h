@@ -7,6 +7,8 @@
  *	LOOPLAG_GROUP       the group's name, unless it is a systemd unit's
  *	LOOPLAG_SLOTS       loops in one family of processes, 64 to 1024
  *	LOOPLAG_HELPER=0|1  never, or always, a helper thread; otherwise in V8 and CPython
+ *	LOOPLAG_STACKS=0    the helper takes no stacks of stalled loops, and the process never
+ *	                    gets a signal
  *	LOOPLAG_INHERIT=0   programs that this one executes get no probe
  */
 #ifndef LOOPLAG_PROBES_SETTINGS_H
@@ -30,6 +32,7 @@ struct settings {
 	char exe[SEGMENT_NAME_BYTES]; /* file name of the program, no directory */
 	uint32_t slots;
 	enum settings_helper helper;
+	int no_stacks;
 };
 
 /* Read them. Returns 0, or -1: no probe in this process (switched off, a program with

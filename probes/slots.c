@@ -74,6 +74,7 @@ slots_format(void *memory, uint32_t slot_count, int owner_word)
 		.header = header,
 		.threads = (struct segment_thread *)(bytes + header->threads_offset),
 		.slots = (struct segment_slot *)(bytes + header->slots_offset),
+		.captures = (struct segment_capture *)(bytes + header->capture_offset),
 	};
 }
 

@@ -20,6 +20,7 @@ struct segment {
 	struct segment_header *header;
 	struct segment_thread *threads;
 	struct segment_slot *slots;
+	struct segment_capture *captures;
 };
 
 /* libc's mutex functions, found at start-up: their versioned names would keep the probe

@@ -42,6 +42,7 @@ struct thread {
 	intptr_t last_key;
 	uint32_t last_kind;
 	uint32_t next_candidate;
+	uint32_t held; /* the next wait call has to settle something first */
 	struct loops_thread record;
 	struct candidate candidates[CANDIDATES];
 };
@@ -272,6 +273,13 @@ leave_earlier(struct thread *thread, uint32_t kind, intptr_t key, uintptr_t fram
 	return 1;
 }
 
+/* A wait for something else begins in the loop's iteration, or ends with 0. */
+static void
+mark_nested(struct loop *outer, uint64_t since_ns)
+{
+	__atomic_store_n(&loop_slot(outer)->nested_since_ns, since_ns, __ATOMIC_RELAXED);
+}
+
 /* Wait for what is no loop of ours, but may become one. */
 static void
 wait_outside(struct thread *thread, struct wait *wait, uint32_t kind, intptr_t key)
@@ -284,6 +292,12 @@ wait_outside(struct thread *thread, struct wait *wait, uint32_t kind, intptr_t k
 		wait->early = thread->early = key + 1;
 		thread->early_frame = wait->frame;
 	}
+}
+
+void
+waits_hold(void)
+{
+	self.held = 1;
 }
 
 void
@@ -302,6 +316,10 @@ waits_enter(struct wait *wait, uint32_t kind, intptr_t key, unsigned descriptors
 		give(thread);
 		return;
 	}
+	if (unlikely(thread->held)) {
+		thread->held = 0;
+		calls.settle();
+	}
 	wait->loop.loop = NULL;
 	wait->outer.loop = NULL;
 	wait->candidate = NULL;
@@ -313,6 +331,8 @@ waits_enter(struct wait *wait, uint32_t kind, intptr_t key, unsigned descriptors
 		wait->begin_ns = calls.clock_ns();
 	if (!loop || !attend(thread, wait, loop))
 		wait_outside(thread, wait, kind, key);
+	if (unlikely(wait->outer.loop))
+		mark_nested(wait->outer.loop, wait->begin_ns);
 	give(thread);
 }
 
@@ -372,10 +392,12 @@ waits_leave(struct wait *wait, int result)
 	}
 	if (wait->candidate)
 		leave_outside(thread, wait, now_ns, result);
-	if (deref(&wait->outer))
+	if (deref(&wait->outer)) {
 		__atomic_fetch_add(&loop_slot(wait->outer.loop)->nested_wait_ns,
 			loop_blocked_ns(wait->outer.loop, wait->begin_ns, now_ns),
 			__ATOMIC_RELAXED);
+		mark_nested(wait->outer.loop, 0);
+	}
 	give(thread);
 }
 

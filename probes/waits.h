@@ -31,6 +31,7 @@ struct waits_calls {
 	uint64_t (*clock_ns)(void);      /* CLOCK_MONOTONIC */
 	int (*is_epoll)(int descriptor); /* whether it still is an epoll instance */
 	void (*on_first_loop)(void);     /* once in each process that has a loop */
+	void (*settle)(void); /* at the next wait call of a thread that was held */
 };
 
 /* Start to record; loops_start() has been called. */
@@ -72,6 +73,11 @@ waits_leave(struct wait *wait, int result);
 /* A new epoll instance has got this descriptor: the loop that had it is over. */
 void
 waits_forget(int descriptor);
+
+/* The calling thread must not leave its next wait call before calls.settle() has. In a
+ * signal handler. */
+void
+waits_hold(void);
 
 /* Programs that have a loop of their own: see looplag.h, whose promises these keep. */
 struct loop *

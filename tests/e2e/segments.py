@@ -14,6 +14,7 @@ import array
 import ctypes
 import mmap
 import os
+import re
 import shutil
 import socket
 import struct
@@ -29,21 +30,57 @@ WAITERS = 0xFFFF
 OWNER_DIED = 0x40000000
 EPOLL, POLL, SELECT, CUSTOM = 1, 2, 3, 4
 V8, CPYTHON = 1, 2
+HELPER_NONE, HELPER_AWAKE, HELPER_REFUSED = 0, 1, 2
+ROLE_LOOP, ROLE_HOLDER = 1, 2
+TAKEN, HANDLER, SILENT, OVER, SANDBOX, FAILED = 1, 2, 3, 4, 5, 6
+WAITS_GIL, HOLDS_GIL, PYTHON_STATE, TRUNCATED = 1, 2, 4, 8
 
 _HELLO = struct.Struct("QIIQQIIII16s64s64s64x")
-_HEADER = struct.Struct("QIIQ16sIIIIIIIIIIQ64s64sQQQ4Q")
+_HEADER = struct.Struct("QIIQ16sIIIIIIIIIIQ64s64sQQQ4QI")
 _SLOT = struct.Struct("QQQQQQQIIQIiQQQQQ32s")
 _SLOT_BYTES = 12288
 _THREAD_BYTES = 64
 _LONG_OFFSET, _LONG = 256, struct.Struct("QQQQ")
+_CAPTURES, _CAPTURE_BYTES = 8, 16384
+_CAPTURE = struct.Struct("QQQIIIIIIIIQII56x")
+_NATIVES_OFFSET, _NATIVE = 128, struct.Struct("QII")
+_MODULES_OFFSET, _MODULE = 1152, struct.Struct("II24s")
+_NAMES_OFFSET, _NAMES_BYTES = 2176, 2048
+_PYTHON_OFFSET, _JS_OFFSET = 4224, 10368
+_NO_MODULE = 0xFFFFFFFF
 _HISTOGRAM_OFFSET, _HISTOGRAM = 1280, struct.Struct("898Q114Q2Q")
 _WAKEUP_OFFSET, _WAKEUP = 9392, struct.Struct("114QQ")
 _FUTEX_WAKE = 1
+_libc = ctypes.CDLL(None, use_errno=True)
 _SYS_FUTEX = {"x86_64": 202, "aarch64": 98}
 
 
 def _text(field):
     return field.split(b"\0")[0].decode(errors="replace")
+
+
+@dataclass
+class Capture:
+    """A capture record as it stood when it was read; times in nanoseconds."""
+    sequence: int
+    since_ns: int
+    taken_ns: int
+    slot: int
+    tid: int
+    role: int
+    result: int
+    flags: int
+    js_state: int
+    natives: list   # innermost first: (offset, path of the module or None)
+    build_ids: dict  # of the modules, by path
+    python: str     # as CPython wrote it
+    js: str
+
+    @property
+    def functions(self):
+        """The Python functions, innermost first: (file, line, function)."""
+        found = re.findall(r'^  File "(.*)", line (\d+) in (.*)$', self.python, re.M)
+        return [(os.path.basename(path), int(line), name) for path, line, name in found]
 
 
 @dataclass
@@ -108,12 +145,12 @@ class Segment:
 
     def header(self):
         """The header's fields that change: slots_used, dropped_loops, dropped_threads,
-        other_waits (a list by kind - 1); and where things lie."""
+        other_waits (a list by kind - 1), helper; and where things lie."""
         fields = _HEADER.unpack(os.pread(self.descriptor, _HEADER.size, 0))
-        return dict(zip(("slot_count", "threads_offset", "slots_offset", "owner_word"),
-                        (fields[8], fields[9], fields[10], fields[13])),
+        return dict(zip(("slot_count", "threads_offset", "slots_offset", "capture_offset",
+                         "owner_word"), (*fields[8:12], fields[13])),
                     slots_used=fields[18], dropped_loops=fields[19],
-                    dropped_threads=fields[20], other_waits=list(fields[21:25]))
+                    dropped_threads=fields[20], other_waits=list(fields[21:25]), helper=fields[25])
 
     def _slot(self, header, index):
         """Read one slot by the protocol of segment.h."""
@@ -145,9 +182,46 @@ class Segment:
         """The slots of the loops that live."""
         return [slot for slot in self.slots() if slot.live]
 
+    def captures(self):
+        """The captures that are whole, the oldest first."""
+        begin = self.header()["capture_offset"]
+        found = []
+        for at in range(begin, begin + _CAPTURES * _CAPTURE_BYTES, _CAPTURE_BYTES):
+            copy = os.pread(self.descriptor, _CAPTURE_BYTES, at)
+            sequence = struct.unpack_from("Q", copy)[0]
+            if (sequence and not sequence & 1 and
+                    os.pread(self.descriptor, 8, at) == copy[:8]):
+                found.append(_parse_capture(copy))
+        return sorted(found, key=lambda capture: capture.taken_ns)
+
     def waits(self):
         """All the waits that were ever counted, in a loop or outside any."""
         return sum(slot.waits for slot in self.slots()) + sum(self.header()["other_waits"])
+
+
+def _parse_capture(copy):
+    (sequence, since_ns, taken_ns, slot, tid, role, result, flags, natives, modules, python,
+     _, js_bytes, js_state) = _CAPTURE.unpack_from(copy)
+
+    def name(index):
+        if index == _NO_MODULE:
+            return None
+        assert index < modules
+        start = _NAMES_OFFSET + _MODULE.unpack_from(
+            copy, _MODULES_OFFSET + index * _MODULE.size)[0]
+        return copy[start:_NAMES_OFFSET + _NAMES_BYTES].split(b"\0")[0].decode()
+
+    build_ids = {}
+    for i in range(modules):
+        _, size, build_id = _MODULE.unpack_from(copy, _MODULES_OFFSET + i * _MODULE.size)
+        build_ids[name(i)] = build_id[:size].hex()
+    frames = [_NATIVE.unpack_from(copy, _NATIVES_OFFSET + i * _NATIVE.size)
+              for i in range(natives)]
+    return Capture(
+        sequence, since_ns, taken_ns, slot, tid, role, result, flags, js_state,
+        [(offset, name(module)) for offset, module, _ in frames], build_ids,
+        copy[_PYTHON_OFFSET:_PYTHON_OFFSET + python].decode(),
+        copy[_JS_OFFSET:_JS_OFFSET + js_bytes].decode())
 
 
 class Receiver:
@@ -216,10 +290,25 @@ class Receiver:
         segment = self.of(pid)
         return segment.loops() if segment else []
 
+    def _change(self, at):
+        """Change a word of the doorbell, and wake those who wait for that."""
+        word = ctypes.c_uint32.from_buffer(self._doorbell, at)
+        word.value += 1
+        return _libc.syscall(_SYS_FUTEX[os.uname().machine], ctypes.byref(word),
+                             _FUTEX_WAKE, 0x7FFFFFFF, None, None, 0)
+
     def ring(self):
         """Ask the targets to register again, as a daemon without their segments does."""
-        word = ctypes.c_uint32.from_buffer(self._doorbell, 12)
-        word.value += 1
-        libc = ctypes.CDLL(None, use_errno=True)
-        return libc.syscall(_SYS_FUTEX[os.uname().machine], ctypes.byref(word), _FUTEX_WAKE,
-                            0x7FFFFFFF, None, None, 0)
+        self._change(12)
+        for bell in range(256):
+            self._change(20 + 4 * bell)
+
+    def ask(self, pid, stall=0.05):
+        """Ask a target for the stacks of loops that have stalled for so long."""
+        ctypes.c_uint32.from_buffer(self._doorbell, 16).value = int(stall * 1e6)
+        self._change(20 + 4 * self.of(pid).id[0])
+
+    def captures_of(self, pid):
+        """The captures in the last segment of this process, the oldest first."""
+        segment = self.of(pid)
+        return segment.captures() if segment else []

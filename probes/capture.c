@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/* See capture.h. */
+
+#include "probes/capture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "probes/handler.h"
+#include "probes/loops.h"
+#include "probes/modules.h"
+#include "probes/python.h"
+#include "probes/records.h"
+#include "probes/symbols.h"
+#include "probes/tasks.h"
+#include "probes/unwind.h"
+#include "probes/v8.h"
+
+#define AT_ONCE 4 /* loops a ring: with the holders, as many as there are records */
+#define HOLDERS 8 /* threads that may be asked whether they have the GIL */
+#define SIGNAL_NS 100000000u /* for a thread to take the signal */
+#define STACK_BYTES 65536u
+#define PAGE 4096u
+
+/* What was taken of a parked thread. */
+struct taken {
+	struct unwind_registers registers;
+	int has_python, holds_gil;
+	uint64_t taken_ns;
+	size_t stack_bytes;
+	int pipe[2]; /* what CPython has written; -1: nothing */
+};
+
+/* A function of libc that tells what a thread waits for. */
+struct range {
+	uint64_t start, end;
+};
+
+static uint64_t (*clock_now_ns)(void);
+static int filters; /* of the helper's thread at its start */
+static struct range timed_waits[2];
+static uint8_t stack[STACK_BYTES]; /* copy of the parked thread's */
+
+static struct range
+find_range(const char *name)
+{
+	uint64_t start = (uintptr_t)symbols_libc(name);
+
+	return (struct range){start, start + symbols_libc_bytes(name)};
+}
+
+int
+capture_start(uint64_t (*clock_ns)(void))
+{
+	clock_now_ns = clock_ns;
+	filters = tasks_filters(0);
+	timed_waits[0] = find_range("pthread_cond_timedwait");
+	timed_waits[1] = find_range("pthread_cond_clockwait");
+	return handler_start(clock_ns);
+}
+
+/* Copy from our own memory, of which any part may go away. Returns the number of bytes. */
+static size_t
+copy_memory(uint64_t address, void *to, size_t bytes)
+{
+	struct iovec local = {.iov_base = to, .iov_len = bytes};
+	struct iovec remote[STACK_BYTES / PAGE + 1];
+	size_t count = 0;
+	long copied;
+
+	/* Page by page: an element is copied whole or not at all. */
+	for (size_t at = 0, part; at < bytes; at += part) {
+		part = PAGE - (address + at) % PAGE;
+		if (part > bytes - at)
+			part = bytes - at;
+		remote[count++] = (struct iovec){
+			.iov_base = (void *)(uintptr_t)(address + at), .iov_len = part};
+	}
+	copied = syscall(SYS_process_vm_readv, getpid(), &local, 1, remote, count, 0);
+	return copied > 0 ? (size_t)copied : 0;
+}
+
+/* The memory of the thread as it was: its stack from the copy, tables from the objects. */
+static int
+read_taken(void *context, uint64_t address, void *to, size_t bytes)
+{
+	const struct taken *taken = context;
+	uint64_t at = address - taken->registers.values[UNWIND_SP];
+
+	if (at < taken->stack_bytes) {
+		if (bytes > taken->stack_bytes - at)
+			return -1;
+		memcpy(to, stack + at, bytes);
+		return 0;
+	}
+	return modules_find(address) && copy_memory(address, to, bytes) == bytes ? 0 : -1;
+}
+
+static int
+find_module(void *context, uint64_t pc, struct unwind_module *ret_module)
+{
+	const struct module *module = modules_find_code(pc);
+
+	(void)context;
+	if (!module)
+		return -1;
+	*ret_module = (struct unwind_module){
+		.start = module->code_start,
+		.end = module->code_end,
+		.bias = module->bias,
+		.eh_frame_hdr = module->eh_frame_hdr,
+	};
+	return 0;
+}
+
+static int
+read_sandbox(uint32_t tid)
+{
+	int now = tasks_filters(tid);
+
+	return now < 0 || now != filters ? -1 : 0;
+}
+
+/* Stop the thread. Its facts are borrowed until it is let go. */
+static enum segment_result
+stop(uint32_t tid, const struct handler_facts **ret_facts)
+{
+	if (read_sandbox(tid))
+		return SEGMENT_RESULT_SANDBOX;
+	switch (handler_stop(tid, SIGNAL_NS, ret_facts)) {
+	case 0:
+		return SEGMENT_RESULT_TAKEN;
+	case -ESRCH:
+		return SEGMENT_RESULT_OVER;
+	default:
+		return SEGMENT_RESULT_SILENT;
+	}
+}
+
+/* Have somewhere for CPython to write to. Never waits: what does not fit is lost. */
+static void
+open_pipe(struct taken *taken)
+{
+	if (syscall(SYS_pipe2, taken->pipe, O_CLOEXEC | O_NONBLOCK))
+		taken->pipe[0] = taken->pipe[1] = -1;
+}
+
+static void
+close_pipe(struct taken *taken)
+{
+	if (taken->pipe[0] < 0)
+		return;
+	close(taken->pipe[0]);
+	close(taken->pipe[1]);
+}
+
+/* Take from the parked thread what changes when it goes on. No locks, no memory. */
+static void
+take(const struct handler_facts *facts, struct taken *taken)
+{
+	taken->taken_ns = clock_now_ns();
+	taken->registers = facts->registers;
+	taken->has_python = facts->python != NULL;
+	taken->holds_gil = facts->holds_gil;
+	taken->stack_bytes = 0;
+	if (taken->registers.known)
+		taken->stack_bytes = copy_memory(
+			taken->registers.values[UNWIND_SP], stack, sizeof(stack));
+	if (facts->python && taken->pipe[1] >= 0)
+		python_dump(facts->python, taken->pipe[1]);
+}
+
+/* Ask V8, if the thread is in an isolate. This may wait for what the thread has. */
+static void
+ask_v8(const struct handler_facts *facts, struct segment_capture *record)
+{
+	void *isolate = facts->isolate;
+	uint32_t none = SEGMENT_JS_NONE;
+
+	if (!isolate)
+		return;
+	handler_loosen();
+	if (v8_ask(isolate, record, record->sequence + 1) == 0)
+		(void)__atomic_compare_exchange_n(&record->js_state, &none,
+			SEGMENT_JS_ASKED, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
+/* Put what CPython has written into the record, up to the last whole line. */
+static void
+add_python(struct segment_capture *record, const struct taken *taken)
+{
+	long bytes = taken->pipe[0] < 0 ? 0
+					: syscall(SYS_read, taken->pipe[0],
+						  record->python, sizeof(record->python));
+
+	while (bytes > 0 && record->python[bytes - 1] != '\n')
+		bytes--;
+	record->python_bytes = bytes > 0 ? (uint32_t)bytes : 0;
+}
+
+/* Tell whether the innermost frames are a timed wait on a condition, called by CPython,
+ * which is how it waits for the GIL. */
+static int
+waits_for_gil(const uint64_t *pcs, size_t count)
+{
+	const struct module *python = modules_find_code(python_address());
+	int waits = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct module *module = modules_find_code(pcs[i]);
+
+		for (unsigned j = 0; j < 2; j++)
+			waits |= pcs[i] >= timed_waits[j].start &&
+				 pcs[i] < timed_waits[j].end;
+		if (waits && module == python)
+			return module != NULL;
+		if (!module || module != modules_find_code(pcs[0]))
+			return 0;
+	}
+	return 0;
+}
+
+/* Fill the record in from what was taken. */
+static void
+fill(struct segment_capture *record, struct taken *taken)
+{
+	const struct unwind_calls calls = {
+		.read = read_taken, .find = find_module, .context = taken};
+	uint64_t pcs[SEGMENT_NATIVE_FRAMES];
+	enum unwind_end end;
+	size_t count =
+		unwind_walk(&calls, &taken->registers, pcs, SEGMENT_NATIVE_FRAMES, &end);
+
+	record->taken_ns = taken->taken_ns;
+	records_add_natives(record, pcs, count);
+	add_python(record, taken);
+	if (count && end != UNWIND_OUTERMOST)
+		record->flags |= SEGMENT_CAPTURE_TRUNCATED;
+	if (taken->has_python)
+		record->flags |= SEGMENT_CAPTURE_PYTHON;
+	if (taken->holds_gil)
+		record->flags |= SEGMENT_CAPTURE_HOLDS_GIL;
+	else if (taken->has_python && waits_for_gil(pcs, count))
+		record->flags |= SEGMENT_CAPTURE_WAITS_GIL;
+}
+
+/* Claim a record for a thread. */
+static struct segment_capture *
+begin(const struct loops_late *late, uint32_t tid, enum segment_role role)
+{
+	struct segment_capture *record = records_claim(loops_segment(), clock_now_ns());
+
+	if (!record)
+		return NULL;
+	record->since_ns = late->since_ns;
+	record->slot = late->index;
+	record->tid = tid;
+	record->role = role;
+	return record;
+}
+
+/* Look at a thread that may hold the GIL for which the loop waits. Returns whether it is
+ * the one. */
+static int
+try_holder(const struct loops_late *late, uint32_t tid)
+{
+	const struct handler_facts *facts;
+	struct segment_capture *record = NULL;
+	struct taken taken;
+
+	if (stop(tid, &facts) != SEGMENT_RESULT_TAKEN)
+		return 0;
+	if (!facts->holds_gil) {
+		handler_free();
+		return 0;
+	}
+	open_pipe(&taken);
+	take(facts, &taken);
+	handler_free();
+	record = begin(late, tid, SEGMENT_ROLE_HOLDER);
+	if (record) {
+		fill(record, &taken);
+		record->result = SEGMENT_RESULT_TAKEN;
+		records_publish(record);
+	}
+	close_pipe(&taken);
+	return 1;
+}
+
+static void
+take_holder(const struct loops_late *late)
+{
+	uint32_t own = (uint32_t)syscall(SYS_gettid), tids[HOLDERS];
+	size_t count = tasks_running(tids, HOLDERS);
+
+	for (size_t i = 0; i < count; i++)
+		if (tids[i] != own && tids[i] != late->tid && try_holder(late, tids[i]))
+			return;
+}
+
+/* Take the stack of a late loop's thread into the record. */
+static enum segment_result
+take_thread(const struct loops_late *late, struct segment_capture *record)
+{
+	const struct handler_facts *facts;
+	struct taken taken;
+	enum segment_result result = stop(late->tid, &facts);
+	int over;
+
+	if (result != SEGMENT_RESULT_TAKEN)
+		return result;
+	open_pipe(&taken);
+	over = __atomic_load_n(&late->slot->state, __ATOMIC_ACQUIRE) != late->since_ns;
+	if (!over) {
+		take(facts, &taken);
+		ask_v8(facts, record);
+	}
+	handler_free();
+	if (!over)
+		fill(record, &taken);
+	close_pipe(&taken);
+	return over ? SEGMENT_RESULT_OVER : SEGMENT_RESULT_TAKEN;
+}
+
+static void
+take_loop(const struct loops_late *late, int installed)
+{
+	struct segment_capture *record = begin(late, late->tid, SEGMENT_ROLE_LOOP);
+	uint32_t flags;
+
+	if (!record)
+		return;
+	record->result = installed ? take_thread(late, record) : SEGMENT_RESULT_HANDLER;
+	flags = record->flags;
+	records_publish(record);
+	if (flags & SEGMENT_CAPTURE_WAITS_GIL)
+		take_holder(late);
+}
+
+void
+capture_take(uint64_t stall_ns)
+{
+	static size_t cursor;
+	struct loops_late late[AT_ONCE];
+	uint64_t now_ns = clock_now_ns();
+	size_t count;
+	int installed;
+
+	if (now_ns <= stall_ns)
+		return;
+	count = loops_find_late(now_ns - stall_ns, late, AT_ONCE, &cursor);
+	if (!count)
+		return;
+	modules_refresh();
+	python_prepare();
+	v8_prepare();
+	installed = handler_install() == 0;
+	for (size_t i = 0; i < count; i++)
+		take_loop(&late[i], installed);
+	if (installed)
+		handler_remove();
+}
