@@ -26,6 +26,7 @@ static uint32_t live;
 static uint64_t now_ns;
 static int closed; /* the descriptor that is no epoll instance any more */
 static unsigned first_loops, epoll_checks;
+static int settled;
 static void (*while_at_work)(void); /* called from inside, as a signal handler would be */
 
 static uint64_t
@@ -53,9 +54,16 @@ on_first_loop(void)
 }
 
 static void
+settle(void)
+{
+	settled++;
+}
+
+static void
 set_up(void)
 {
-	static const struct waits_calls calls = {clock_ns, is_epoll, on_first_loop};
+	static const struct waits_calls calls = {
+		clock_ns, is_epoll, on_first_loop, settle};
 
 	segment = scene_segment(SEGMENT_SLOTS_DEFAULT);
 	now_ns = 1000 * MS;
@@ -190,6 +198,39 @@ START_TEST(a_wait_inside_an_iteration_is_part_of_it)
 	ck_assert_uint_eq(slot(0)->iterations, 2);
 	ck_assert_uint_eq(slot(0)->max_ns, 5 * MS);
 	ck_assert_uint_eq(used(), 1);
+}
+END_TEST
+
+START_TEST(a_wait_inside_an_iteration_is_told_of_while_it_lasts)
+{
+	struct wait wait;
+	uint64_t began_ns;
+
+	make_loop();
+	ck_assert_uint_eq(slot(0)->nested_since_ns, 0);
+	now_ns += MS;
+	began_ns = now_ns;
+	waits_enter(&wait, POLL, SITE, 1, -1, FRAME);
+	now_ns += MS;
+	ck_assert_uint_eq(slot(0)->nested_since_ns, began_ns);
+	waits_leave(&wait, 1);
+	ck_assert_uint_eq(slot(0)->nested_since_ns, 0);
+	/* The loop's own wait is none. */
+	waits_enter(&wait, EPOLL, 3, 2, -1, FRAME);
+	ck_assert_uint_eq(slot(0)->nested_since_ns, 0);
+	waits_leave(&wait, 1);
+}
+END_TEST
+
+START_TEST(a_thread_that_was_held_settles_at_its_next_wait_once)
+{
+	make_loop();
+	waits_hold();
+	ck_assert_int_eq(settled, 0);
+	epoll(3);
+	ck_assert_int_eq(settled, 1);
+	epoll(3);
+	ck_assert_int_eq(settled, 1);
 }
 END_TEST
 
@@ -535,6 +576,8 @@ waits_suite(void)
 	suite_add_tcase(suite, loops);
 	tcase_add_checked_fixture(nested, set_up, NULL);
 	tcase_add_test(nested, a_wait_inside_an_iteration_is_part_of_it);
+	tcase_add_test(nested, a_wait_inside_an_iteration_is_told_of_while_it_lasts);
+	tcase_add_test(loops, a_thread_that_was_held_settles_at_its_next_wait_once);
 	tcase_add_test(nested, a_nested_instance_is_a_loop_from_its_sixty_fourth_wait_on);
 	tcase_add_test(nested, a_loop_that_follows_another_one_takes_its_place);
 	tcase_add_test(nested, a_loop_that_follows_a_call_sites_takes_its_place);
