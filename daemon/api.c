@@ -44,6 +44,7 @@ loop_object(const struct series_view *view, enum api_span span)
 	const struct counters *seen = span == API_RUN ? total : view->window;
 	double values[QUANTILES];
 	json_t *object = json_object();
+	uint64_t stalls = 0;
 
 	json_object_set_new(object, "loop", json_string(view->loop));
 	if (seen->life_ns) {
@@ -73,6 +74,11 @@ loop_object(const struct series_view *view, enum api_span span)
 			quantiles_object(
 				values, band_histogram_quantile(&seen->wakeup, 1)));
 	}
+	for (int i = 0; i < STALL_CAUSES; i++)
+		stalls += view->stalls->count[i];
+	json_object_set_new(object, "stalls", json_integer((json_int_t)stalls));
+	json_object_set_new(
+		object, "open_stall_seconds", seconds((double)view->stall_age_ns / 1e9));
 	return object;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The collector: the reception lets guests in, the targets are read once a second and
- * whenever somebody wants to know, and the groups hold what came of it.
+ * whenever somebody wants to know, and the groups hold what came of it. The watch looks
+ * for stalls all the time.
  */
 
 #include "config.h"
@@ -12,16 +13,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/configuration.h"
 #include "daemon/doorbell.h"
 #include "daemon/event.h"
 #include "daemon/groups.h"
 #include "daemon/naming.h"
 #include "daemon/reception.h"
+#include "daemon/stalls.h"
+#include "daemon/target.h"
 #include "daemon/targets.h"
+#include "daemon/watch.h"
 
 /* Windows and deaths are right without anybody who asks: a round in each period. */
 #define PERIOD_NS 1000000000ull
 #define PAUSE_NS 2000000ull
+/* Until somebody knows better. */
+#define THRESHOLD_NS 100000000ull
 
 struct collector {
 	struct event_loop *loop;
@@ -29,7 +36,9 @@ struct collector {
 	struct targets *targets;
 	struct reception *reception;
 	struct doorbell *doorbell;
-	struct event_watch *tick, *pause;
+	struct event_watch *period, *pause;
+	struct target_stalls stalls;
+	struct watch *watch;
 	struct naming naming;
 	char *own_groupname; /* the name in it */
 	struct collector_stats stats;
@@ -98,11 +107,18 @@ collector_open(struct event_loop *loop, const struct collector_options *options,
 		collector->own_groupname = strdup(options->own_groupname);
 	collector->naming.own_groupname = collector->own_groupname;
 	collector->naming.ignore_units = options->ignore_units;
-	if (collector->groups && !collector->own_groupname == !options->own_groupname)
-		collector->targets = targets_new(
-			loop, collector->groups, &collector->naming, &collector->stats);
-	collector->tick = event_every(loop, PERIOD_NS, read_some, collector);
-	if (!collector->targets || !collector->tick)
+	collector->stalls.stalls = stalls_new();
+	collector->stalls.threshold_ns = THRESHOLD_NS;
+	collector->stalls.tick_ns = watch_tick_ns(THRESHOLD_NS);
+	if (collector->groups && collector->stalls.stalls &&
+		!collector->own_groupname == !options->own_groupname)
+		collector->targets = targets_new(loop, collector->groups,
+			&collector->naming, &collector->stalls, &collector->stats);
+	if (collector->targets)
+		collector->watch =
+			watch_new(loop, collector->targets, collector->stalls.tick_ns);
+	collector->period = event_every(loop, PERIOD_NS, read_some, collector);
+	if (!collector->watch || !collector->period)
 		goto fail;
 	r = reception_open(loop, options->socket, &calls, &collector->reception);
 	if (r == 0 && options->doorbell_path)
@@ -127,8 +143,10 @@ collector_close(struct collector *collector)
 	doorbell_close(collector->doorbell);
 	reception_close(collector->reception);
 	event_watch_free(collector->pause);
-	event_watch_free(collector->tick);
+	event_watch_free(collector->period);
+	watch_free(collector->watch);
 	targets_free(collector->targets);
+	stalls_free(collector->stalls.stalls);
 	groups_free(collector->groups);
 	free(collector->own_groupname);
 	free(collector);
@@ -140,6 +158,15 @@ collector_set_rules(
 {
 	collector->naming.rules = rules;
 	collector->naming.rule_count = count;
+}
+
+void
+collector_configure(
+	struct collector *collector, const struct configuration *configuration)
+{
+	collector->stalls.threshold_ns = configuration->threshold_ns;
+	collector->stalls.tick_ns = watch_tick_ns(configuration->threshold_ns);
+	watch_set_tick(collector->watch, collector->stalls.tick_ns);
 }
 
 void
@@ -157,8 +184,17 @@ collector_groups(struct collector *collector)
 	return collector->groups;
 }
 
+struct stalls *
+collector_stalls(struct collector *collector)
+{
+	return collector->stalls.stalls;
+}
+
 struct collector_stats
 collector_stats(const struct collector *collector)
 {
-	return collector->stats;
+	struct collector_stats stats = collector->stats;
+
+	stats.missed = collector->stalls.lost;
+	return stats;
 }

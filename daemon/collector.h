@@ -11,9 +11,11 @@
 #include <stdint.h>
 
 struct collector;
+struct configuration;
 struct configuration_rule;
 struct event_loop;
 struct groups;
+struct stalls;
 
 /* Why a segment or a connection was refused: the label `reason` of
  * looplag_rejected_segments_total, in this order. */
@@ -40,6 +42,7 @@ struct collector_stats {
 	uint64_t dropped_threads; /* no free thread record */
 	uint64_t waits;           /* all wait calls that all probes have seen */
 	uint64_t targets;         /* segments accepted so far */
+	uint64_t missed; /* long iterations that were overwritten before they were read */
 };
 
 struct collector_options {
@@ -61,6 +64,12 @@ void
 collector_set_rules(struct collector *collector, const struct configuration_rule *rules,
 	size_t count);
 
+/* Take over what the configuration says of stalls, from now on. It may be called again;
+ * before the first time its defaults hold. */
+void
+collector_configure(
+	struct collector *collector, const struct configuration *configuration);
+
 /* Read all segments now. Call it before looking at the groups. */
 void
 collector_read(struct collector *collector);
@@ -68,6 +77,9 @@ collector_read(struct collector *collector);
 /* Borrowed; changes with every read. */
 struct groups *
 collector_groups(struct collector *collector);
+/* Borrowed; found at any time, and up to date after a read. */
+struct stalls *
+collector_stalls(struct collector *collector);
 struct collector_stats
 collector_stats(const struct collector *collector);
 

@@ -51,4 +51,8 @@ event_watch_free(struct event_watch *watch);
 uint64_t
 event_now_ns(void);
 
+/* CLOCK_REALTIME now, in nanoseconds since the epoch. */
+uint64_t
+event_unix_ns(void);
+
 #endif

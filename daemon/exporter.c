@@ -161,6 +161,52 @@ add_events(struct metrics *metrics, const struct reading *reading)
 	add_series_value(metrics, reading, (double)reading->view.total->events);
 }
 
+/* One sample for each cause, from the first scrape on. */
+static void
+add_by_cause(struct metrics *metrics, const struct reading *reading,
+	const uint64_t values[STALL_CAUSES], double unit)
+{
+	struct metric_sample sample = series_sample(reading);
+
+	sample.labels[2].name = "cause";
+	for (int i = 0; i < STALL_CAUSES; i++) {
+		sample.labels[2].value = stall_cause_name((enum stall_cause)i);
+		sample.value = (double)values[i] / unit;
+		metrics_add(metrics, &sample);
+	}
+}
+
+static void
+add_stalls(struct metrics *metrics, const struct reading *reading)
+{
+	add_by_cause(metrics, reading, reading->view.stalls->count, 1);
+}
+
+static void
+add_stall_seconds(struct metrics *metrics, const struct reading *reading)
+{
+	add_by_cause(metrics, reading, reading->view.stalls->length_ns, 1e9);
+}
+
+static void
+add_stalled_loops(struct metrics *metrics, const struct reading *reading)
+{
+	add_series_value(metrics, reading, reading->view.stalled);
+}
+
+static void
+add_stall_age(struct metrics *metrics, const struct reading *reading)
+{
+	add_series_value(metrics, reading, (double)reading->view.stall_age_ns / 1e9);
+}
+
+static void
+add_last_stall(struct metrics *metrics, const struct reading *reading)
+{
+	add_series_value(
+		metrics, reading, (double)reading->view.stalls->last_unix_ns / 1e9);
+}
+
 static const struct {
 	enum metric_type type;
 	const char *name;
@@ -187,6 +233,22 @@ static const struct {
 		add_nested_wait},
 	{METRIC_COUNTER, "looplag_events_total", "Events that the loop's waits returned.",
 		add_events},
+	{METRIC_COUNTER, "looplag_stalls_total",
+		"Stalls that have ended, by cause; one that lasts is in "
+		"looplag_stalled_loops.",
+		add_stalls},
+	{METRIC_COUNTER, "looplag_stall_seconds_total",
+		"Length of the stalls that have ended, by cause.", add_stall_seconds},
+	{METRIC_GAUGE, "looplag_stalled_loops",
+		"Loops in a stall that has not ended yet.", add_stalled_loops},
+	{METRIC_GAUGE, "looplag_stall_age_seconds",
+		"How long the oldest stall that has not ended yet has lasted; 0 without "
+		"one.",
+		add_stall_age},
+	{METRIC_GAUGE, "looplag_last_stall_timestamp_seconds",
+		"When the last stall began, ended or not, in seconds since the epoch; 0 "
+		"before the first one.",
+		add_last_stall},
 };
 
 static void
@@ -255,6 +317,10 @@ collect_stats(const struct collector_stats *stats, struct metrics *metrics)
 		"of.");
 	add_value(metrics, "reason", "slots", (double)stats->dropped_slots);
 	add_value(metrics, "reason", "threads", (double)stats->dropped_threads);
+	metrics_family(metrics, METRIC_COUNTER, "looplag_missed_iterations_total",
+		"Iterations of 10 ms and more that were overwritten before they were "
+		"read: stalls may have been among them.");
+	metrics_add(metrics, &(struct metric_sample){.value = (double)stats->missed});
 	metrics_family(metrics, METRIC_GAUGE, "looplag_build_info",
 		"Always 1; the version of looplagd.");
 	add_value(metrics, "version", PACKAGE_VERSION, 1);

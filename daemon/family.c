@@ -17,6 +17,7 @@
 struct owner {
 	uint32_t tid, generation;
 	pid_t process; /* 0: could not be found */
+	pid_t thread;  /* the same */
 };
 
 struct family {
@@ -102,30 +103,46 @@ is_first_thread(const struct family *family, uint32_t tid)
 	return tid == reader_header(family->reader)->pid;
 }
 
+/* Who holds a record, looked up if need be; NULL if that cannot be known now. */
+static const struct owner *
+find_owner(struct family *family, uint32_t record)
+{
+	struct reader_thread thread = reader_thread(family->reader, record);
+	struct identity_thread found = {0};
+	struct owner *owner;
+
+	if (record >= record_count(family))
+		return NULL;
+	owner = &family->owners[record];
+	if (owner->tid == thread.tid && owner->generation == thread.generation)
+		return owner;
+	if (is_first_thread(family, thread.tid)) {
+		found.tgid = found.tid = family->pid;
+	} else if (reader_is_living(thread.owner) && can_look_up(family)) {
+		if (!may_look_up())
+			return NULL;
+		if (identity_thread(family->pid, family->same_namespace,
+			    (pid_t)thread.tid, &found) < 0)
+			found.tgid = found.tid = 0;
+	}
+	*owner = (struct owner){thread.tid, thread.generation, found.tgid, found.tid};
+	return owner;
+}
+
 pid_t
 family_process(struct family *family, uint32_t record)
 {
-	struct reader_thread thread = reader_thread(family->reader, record);
-	struct identity_thread found;
-	struct owner *owner;
-	pid_t process = 0;
+	const struct owner *owner = find_owner(family, record);
 
-	if (record >= record_count(family))
-		return 0;
-	owner = &family->owners[record];
-	if (owner->tid == thread.tid && owner->generation == thread.generation)
-		return owner->process;
-	if (is_first_thread(family, thread.tid)) {
-		process = family->pid;
-	} else if (reader_is_living(thread.owner) && can_look_up(family)) {
-		if (!may_look_up())
-			return 0;
-		if (identity_thread(family->pid, family->same_namespace,
-			    (pid_t)thread.tid, &found) == 0)
-			process = found.tgid;
-	}
-	*owner = (struct owner){thread.tid, thread.generation, process};
-	return process;
+	return owner ? owner->process : 0;
+}
+
+pid_t
+family_thread(struct family *family, uint32_t record)
+{
+	const struct owner *owner = find_owner(family, record);
+
+	return owner ? owner->thread : 0;
 }
 
 bool

@@ -33,6 +33,10 @@ family_is_dead(const struct family *family);
 pid_t
 family_process(struct family *family, uint32_t record);
 
+/* Its thread, as we count; 0 if that cannot be known. */
+pid_t
+family_thread(struct family *family, uint32_t record);
+
 /* Whether the owner of a record lives, as far as anybody can tell. */
 bool
 family_is_living(struct family *family, uint32_t record);

@@ -20,6 +20,9 @@ struct series {
 	uint64_t *open_ns;
 	size_t open_count, open_room;
 	unsigned loops;
+	struct stall_counters stalls;
+	unsigned stalled;
+	uint64_t stall_age_ns;
 };
 
 struct group {
@@ -186,6 +189,8 @@ groups_begin_reading(struct groups *groups, uint64_t now_ns)
 
 			series->loops = 0;
 			series->open_count = 0;
+			series->stalled = 0;
+			series->stall_age_ns = 0;
 			window_advance(&series->window, now_ns);
 		}
 	}
@@ -207,6 +212,41 @@ series_saw_loop(struct series *series, uint64_t open_ns)
 		series->open_room = room;
 	}
 	series->open_ns[series->open_count++] = open_ns;
+}
+
+void
+series_saw_stall(struct series *series, uint64_t age_ns)
+{
+	series->stalled++;
+	if (age_ns > series->stall_age_ns)
+		series->stall_age_ns = age_ns;
+}
+
+void
+series_begin_stall(struct series *series, int64_t started_unix_ns)
+{
+	if (started_unix_ns > series->stalls.last_unix_ns)
+		series->stalls.last_unix_ns = started_unix_ns;
+}
+
+void
+series_add_stall(struct series *series, enum stall_cause cause, uint64_t length_ns)
+{
+	series->stalls.count[cause]++;
+	series->stalls.length_ns[cause] =
+		saturated_sum(series->stalls.length_ns[cause], length_ns);
+}
+
+const char *
+group_name(const struct group *group)
+{
+	return group->name;
+}
+
+const char *
+series_loop(const struct series *series)
+{
+	return series->loop;
 }
 
 size_t
@@ -243,5 +283,8 @@ groups_series_view(const struct groups *groups, size_t group, size_t index)
 		.open_ns = series->open_ns,
 		.open_count = series->open_count,
 		.loops = series->loops,
+		.stalls = &series->stalls,
+		.stalled = series->stalled,
+		.stall_age_ns = series->stall_age_ns,
 	};
 }

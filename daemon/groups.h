@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "daemon/counters.h"
+#include "daemon/stall.h"
 
 #define GROUPS_MAX 200
 #define GROUPS_SERIES_MAX 64         /* in a group */
@@ -24,6 +25,13 @@ struct groups;
 struct group;
 struct series;
 
+/* The stalls of a series that have ended, by cause. */
+struct stall_counters {
+	uint64_t count[STALL_CAUSES];
+	uint64_t length_ns[STALL_CAUSES];
+	int64_t last_unix_ns; /* when the last one began, ended or not; 0: there was none */
+};
+
 /* What a reader sees of a series. Borrowed until the next call that changes the groups. */
 struct series_view {
 	const char *loop;              /* label */
@@ -32,6 +40,9 @@ struct series_view {
 	const uint64_t *open_ns;       /* ages of the iterations that still last */
 	size_t open_count;
 	unsigned loops; /* living loops */
+	const struct stall_counters *stalls;
+	unsigned stalled;      /* loops with an open stall */
+	uint64_t stall_age_ns; /* of the oldest of those */
 };
 
 struct group_view {
@@ -81,6 +92,22 @@ groups_begin_reading(struct groups *groups, uint64_t now_ns);
  * far (0: it is attended). */
 void
 series_saw_loop(struct series *series, uint64_t open_ns);
+
+/* In this reading one of its loops has a stall that is open, of that age. */
+void
+series_saw_stall(struct series *series, uint64_t age_ns);
+
+/* A stall begins; one has ended. */
+void
+series_begin_stall(struct series *series, int64_t started_unix_ns);
+void
+series_add_stall(struct series *series, enum stall_cause cause, uint64_t length_ns);
+
+/* Their names, borrowed: a group and a series are never forgotten. */
+const char *
+group_name(const struct group *group);
+const char *
+series_loop(const struct series *series);
 
 /* For readers: groups and series in the order in which they appeared. */
 size_t

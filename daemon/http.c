@@ -97,7 +97,8 @@ send_text(struct evhttp_request *request, int status, const char *text)
 static void
 request_cb(struct evhttp_request *request, void *arg)
 {
-	const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(request));
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+	const char *path = evhttp_uri_get_path(uri);
 	enum evhttp_cmd_type method = evhttp_request_get_command(request);
 	const struct http *http = arg;
 
@@ -105,7 +106,8 @@ request_cb(struct evhttp_request *request, void *arg)
 		if (strcmp(path, http->routes[i].path))
 			continue;
 		if (method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD) {
-			send_reply(request, http->routes[i].fn(http->arg));
+			send_reply(request,
+				http->routes[i].fn(http->arg, evhttp_uri_get_query(uri)));
 			return;
 		}
 		evhttp_add_header(

@@ -20,7 +20,8 @@ struct http_reply {
 	size_t length;
 };
 
-typedef struct http_reply (*http_fn)(void *arg);
+/* `query` is what stands behind the ? in the URL, as it was sent; NULL: nothing. */
+typedef struct http_reply (*http_fn)(void *arg, const char *query);
 
 struct http_route {
 	const char *path;

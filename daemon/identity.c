@@ -346,6 +346,7 @@ take_thread(pid_t ours, pid_t tid, struct identity_thread *ret_thread)
 		return r;
 	if (last_number(text, "\nNSpid:") != tid && last_number(text, "\nPid:") != tid)
 		return -ENOENT;
+	ret_thread->tid = ours;
 	ret_thread->tgid = last_number(text, "\nTgid:");
 	ret_thread->is_main = ret_thread->tgid == ours;
 	return identity_command(ours, ret_thread->name);

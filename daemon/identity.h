@@ -64,7 +64,7 @@ bool
 identity_is_current(int pidfd, pid_t pid);
 
 struct identity_thread {
-	pid_t tgid; /* as we count */
+	pid_t tid, tgid; /* as we count */
 	bool is_main;
 	char name[IDENTITY_NAME_BYTES];
 };

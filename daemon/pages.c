@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "daemon/api.h"
+#include "daemon/api_stalls.h"
 #include "daemon/collector.h"
 #include "daemon/exporter.h"
 #include "daemon/http.h"
@@ -19,7 +20,7 @@
 #include "daemon/reload.h"
 #include "daemon/text.h"
 
-#define ROUTES 5
+#define ROUTES 6
 
 struct pages {
 	struct collector *collector;
@@ -41,7 +42,7 @@ reply(int status, const char *content_type, char *body)
 }
 
 static struct http_reply
-show_metrics(void *arg)
+show_metrics(void *arg, const char *query)
 {
 	struct http_reply metrics = {.status = 200, .content_type = TEXT_CONTENT_TYPE};
 	struct process_stats process = process_read();
@@ -61,7 +62,7 @@ show_metrics(void *arg)
 }
 
 static struct http_reply
-show_groups(void *arg)
+show_groups(void *arg, const char *query)
 {
 	struct pages *pages = arg;
 
@@ -71,13 +72,27 @@ show_groups(void *arg)
 }
 
 static struct http_reply
-show_healthy(void *arg)
+show_stalls(void *arg, const char *query)
+{
+	struct pages *pages = arg;
+	bool bad;
+	char *body;
+
+	/* So that what lasts is as long as it is now. */
+	collector_read(pages->collector);
+	body = api_stalls(collector_stalls(pages->collector), query, &bad);
+	return bad ? reply(400, "text/plain; charset=utf-8", body)
+		   : reply(200, "application/json", body);
+}
+
+static struct http_reply
+show_healthy(void *arg, const char *query)
 {
 	return reply(200, "text/plain; charset=utf-8", strdup("looplagd is healthy.\n"));
 }
 
 static struct http_reply
-show_ready(void *arg)
+show_ready(void *arg, const char *query)
 {
 	const struct pages *pages = arg;
 
@@ -88,7 +103,7 @@ show_ready(void *arg)
 }
 
 static struct http_reply
-show_landing(void *arg)
+show_landing(void *arg, const char *query)
 {
 	const struct pages *pages = arg;
 	char *body;
@@ -105,6 +120,7 @@ show_landing(void *arg)
 		    "<ul>\n"
 		    "<li><a href=\"%s\">Metrics</a>, for Prometheus</li>\n"
 		    "<li><a href=\"/api/v1/groups\">Groups</a>, as JSON</li>\n"
+		    "<li><a href=\"/api/v1/stalls\">Stalls</a>, as JSON</li>\n"
 		    "<li><a href=\"/-/healthy\">Healthy</a>,\n"
 		    "<a href=\"/-/ready\">ready</a></li>\n"
 		    "</ul>\n"
@@ -133,6 +149,7 @@ pages_new(struct collector *collector, const struct reload *reload,
 				{"/-/healthy", show_healthy},
 				{"/-/ready", show_ready},
 				{"/api/v1/groups", show_groups},
+				{"/api/v1/stalls", show_stalls},
 				{telemetry_path, show_metrics},
 			},
 	};

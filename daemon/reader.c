@@ -66,7 +66,7 @@ reader_read_header(int fd, struct segment_header *ret_header)
 }
 
 int
-reader_begin(struct reader *reader)
+reader_peek_header(struct reader *reader)
 {
 	const size_t added = offsetof(struct segment_header, slots_used);
 	uint64_t used = reader->header.slots_used;
@@ -75,11 +75,19 @@ reader_begin(struct reader *reader)
 	/* Only what may change: the rest was checked, and could be anything by now. */
 	r = read_at(
 		reader->fd, (char *)&reader->header + added, HEADER_BYTES - added, added);
-	if (r < 0)
-		return r;
 	/* It only grows: what was read from a slot must not be forgotten. */
 	if (reader->header.slots_used < used)
 		reader->header.slots_used = used;
+	return r;
+}
+
+int
+reader_begin(struct reader *reader)
+{
+	int r = reader_peek_header(reader);
+
+	if (r < 0)
+		return r;
 	return read_at(reader->fd, reader->threads,
 		reader->header.thread_count * sizeof(*reader->threads),
 		reader->header.threads_offset);
@@ -117,6 +125,13 @@ reader_thread(const struct reader *reader, uint32_t index)
 	};
 }
 
+static uint64_t
+slot_offset(const struct reader *reader, uint32_t index)
+{
+	return reader->header.slots_offset +
+	       (uint64_t)index * sizeof(struct segment_slot);
+}
+
 /* Read the rest of a slot whose first part is `hot`. */
 static enum reader_result
 read_rest(struct reader *reader, uint64_t offset, const struct segment_slot *hot,
@@ -141,8 +156,7 @@ enum reader_result
 reader_read_slot(
 	struct reader *reader, uint32_t index, int torn_ok, struct segment_slot *slot)
 {
-	uint64_t offset = reader->header.slots_offset +
-			  (uint64_t)index * sizeof(struct segment_slot);
+	uint64_t offset = slot_offset(reader, index);
 	enum reader_result result = READER_BUSY;
 	struct segment_slot hot; /* its first part */
 
@@ -158,4 +172,18 @@ reader_read_slot(
 	if (result != READER_BUSY)
 		memcpy(slot, &hot, HOT);
 	return result;
+}
+
+int
+reader_peek_slot(struct reader *reader, uint32_t index, struct segment_slot *slot)
+{
+	return read_at(reader->fd, slot, HOT, slot_offset(reader, index));
+}
+
+int
+reader_peek_ring(
+	struct reader *reader, uint32_t index, struct segment_long ret_ring[SEGMENT_RING])
+{
+	return read_at(reader->fd, ret_ring, SEGMENT_RING * sizeof(*ret_ring),
+		slot_offset(reader, index) + HOT);
 }

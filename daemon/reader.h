@@ -27,6 +27,10 @@ reader_read_header(int fd, struct segment_header *ret_header);
 __attribute__((warn_unused_result)) int
 reader_begin(struct reader *reader);
 
+/* Refresh what reader_header() and reader_slots() tell alone. Returns 0 or -errno. */
+__attribute__((warn_unused_result)) int
+reader_peek_header(struct reader *reader);
+
 /* The header as it was checked, with the counts added to it since. Borrowed. */
 const struct segment_header *
 reader_header(const struct reader *reader);
@@ -66,5 +70,15 @@ enum reader_result {
 enum reader_result
 reader_read_slot(
 	struct reader *reader, uint32_t index, int torn_ok, struct segment_slot *slot);
+
+/*
+ * Quick looks, which promise nothing about one moment: the fields of a slot before its
+ * ring, the others stay as they are; and its ring. Return 0 or -errno.
+ */
+__attribute__((warn_unused_result)) int
+reader_peek_slot(struct reader *reader, uint32_t index, struct segment_slot *slot);
+__attribute__((warn_unused_result)) int
+reader_peek_ring(struct reader *reader, uint32_t index,
+	struct segment_long ret_ring[SEGMENT_RING]);
 
 #endif

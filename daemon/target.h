@@ -18,7 +18,16 @@ struct groups;
 struct naming;
 struct reception_guest;
 struct segment_header;
+struct stalls;
 struct target;
+
+/* What a stall is, and who is told of them. */
+struct target_stalls {
+	uint64_t threshold_ns;
+	uint64_t tick_ns; /* between two looks at a loop that may stall */
+	struct stalls *stalls;
+	uint64_t lost; /* long iterations that were never seen */
+};
 
 /* What one reading of a target is for. */
 struct target_reading {
@@ -27,11 +36,12 @@ struct target_reading {
 	struct collector_stats *stats;
 };
 
-/* A target of a guest whose header was checked; takes over both descriptors. NULL without
- * memory, when they stay the caller's. */
+/* A target of a guest whose header was checked; takes over both descriptors, and borrows the
+ * rest. NULL without memory, when the descriptors stay the caller's. */
 struct target *
 target_new(const struct reception_guest *guest, const struct segment_header *header,
-	struct groups *groups, const struct naming *naming, uint64_t now_ns);
+	struct groups *groups, const struct naming *naming, struct target_stalls *stalls,
+	uint64_t now_ns);
 
 /* Forget it, with what was not read yet. */
 void
@@ -39,6 +49,11 @@ target_free(struct target *target);
 
 void
 target_read(struct target *target, const struct target_reading *reading);
+
+/* Look quickly whether a loop stalls, and read its slot only then. Returns whether any loop
+ * is awake: it is unattended, or was since the last look. */
+bool
+target_watch(struct target *target, const struct target_reading *reading);
 
 /* The process that registered it. */
 pid_t

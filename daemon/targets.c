@@ -19,6 +19,8 @@
 
 /* Targets that are read before others of our events have their turn. */
 #define AT_ONCE 32
+/* So long may a part of a round of quick looks take. */
+#define WATCH_NS 2000000ull
 /* Descriptors that are left for all else. */
 #define DESCRIPTORS_KEPT 256
 
@@ -35,14 +37,17 @@ struct targets {
 	struct event_loop *loop;
 	struct groups *groups;
 	const struct naming *naming;
+	struct target_stalls *stalls;
 	struct collector_stats *stats;
 	TAILQ_HEAD(, entry) entries; /* in the order in which they came */
 	struct entry *next;          /* to be read in this round; NULL: it is over */
+	struct entry *watched;       /* the same for quick looks */
+	bool awake; /* a loop is, as this round of looks has seen so far */
 };
 
 struct targets *
 targets_new(struct event_loop *loop, struct groups *groups, const struct naming *naming,
-	struct collector_stats *stats)
+	struct target_stalls *stalls, struct collector_stats *stats)
 {
 	struct targets *targets = calloc(1, sizeof(*targets));
 
@@ -52,6 +57,7 @@ targets_new(struct event_loop *loop, struct groups *groups, const struct naming 
 	targets->loop = loop;
 	targets->groups = groups;
 	targets->naming = naming;
+	targets->stalls = stalls;
 	targets->stats = stats;
 	return targets;
 }
@@ -64,6 +70,8 @@ remove_entry(struct entry *entry)
 
 	if (targets->next == entry)
 		targets->next = TAILQ_NEXT(entry, entry);
+	if (targets->watched == entry)
+		targets->watched = TAILQ_NEXT(entry, entry);
 	TAILQ_REMOVE(&targets->entries, entry, entry);
 	TAILQ_FOREACH (other, &targets->entries, entry)
 		if (target_older(other->target) == entry->target)
@@ -199,8 +207,8 @@ entry_new(struct targets *targets, const struct reception_guest *guest, uint64_t
 	entry = calloc(1, sizeof(*entry));
 	if (!entry)
 		goto fail;
-	entry->target =
-		target_new(guest, &header, targets->groups, targets->naming, now_ns);
+	entry->target = target_new(guest, &header, targets->groups, targets->naming,
+		targets->stalls, now_ns);
 	if (!entry->target)
 		goto fail;
 	entry->targets = targets;
@@ -314,4 +322,29 @@ targets_read_some(struct targets *targets, uint64_t now_ns)
 	if (!targets->next)
 		forget_orphans(targets, now_ns);
 	return targets->next;
+}
+
+enum targets_watched
+targets_watch(struct targets *targets, uint64_t now_ns)
+{
+	struct target_reading reading = {.now_ns = now_ns, .stats = targets->stats};
+	struct entry *first = TAILQ_FIRST(&targets->entries), *entry = targets->watched;
+
+	if (!first ||
+		(!TAILQ_NEXT(first, entry) && target_pid(first->target) == getpid()))
+		return TARGETS_NOBODY;
+	if (!entry) {
+		targets->awake = false;
+		entry = first;
+	}
+	for (; entry; entry = TAILQ_NEXT(entry, entry)) {
+		if (event_now_ns() - now_ns > WATCH_NS)
+			break;
+		if (target_watch(entry->target, &reading))
+			targets->awake = true;
+	}
+	targets->watched = entry;
+	if (entry)
+		return TARGETS_MORE;
+	return targets->awake ? TARGETS_AWAKE : TARGETS_ASLEEP;
 }

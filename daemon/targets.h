@@ -24,12 +24,13 @@ struct event_loop;
 struct groups;
 struct naming;
 struct reception_guest;
+struct target_stalls;
 struct targets;
 
 /* All but the result is borrowed. NULL without memory. */
 struct targets *
 targets_new(struct event_loop *loop, struct groups *groups, const struct naming *naming,
-	struct collector_stats *stats);
+	struct target_stalls *stalls, struct collector_stats *stats);
 void
 targets_free(struct targets *targets);
 
@@ -45,5 +46,17 @@ targets_read(struct targets *targets, uint64_t now_ns);
  * Returns whether there are more in this round. */
 bool
 targets_read_some(struct targets *targets, uint64_t now_ns);
+
+/* What a round of quick looks has come to. */
+enum targets_watched {
+	TARGETS_MORE,   /* it is not over: so much at once would delay others */
+	TARGETS_ASLEEP, /* every loop sleeps */
+	TARGETS_AWAKE,
+	TARGETS_NOBODY, /* there is nobody but ourselves */
+};
+
+/* Look for stalls: at the next targets of a round. */
+enum targets_watched
+targets_watch(struct targets *targets, uint64_t now_ns);
 
 #endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a target is made of, for its own files:
+ *
+ *	target.c        the process that registered it, its clock, its life
+ *	target_slots.c  the slots: what was read of them, whose they are, their accounts
+ *	target_watch.c  the slots' stalls, and quick looks for them
+ */
+#ifndef LOOPLAG_DAEMON_TARGET_PRIVATE_H
+#define LOOPLAG_DAEMON_TARGET_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/account.h"
+#include "daemon/cause.h"
+#include "daemon/episodes.h"
+#include "daemon/identity.h"
+#include "daemon/target.h"
+#include "probes/segment.h"
+
+struct family;
+struct group;
+struct groups;
+struct reader;
+struct series;
+
+/* The stalls of a slot. */
+struct slot_watch {
+	struct episodes episodes;
+	bool open;             /* an episode is, and was told */
+	uint64_t id;           /* of its stall; 0: the stalls had no room for it */
+	struct series *series; /* where it counts */
+	/* The iteration that was sampled, by the target's time, and what that showed. */
+	uint64_t since_ns;
+	struct cause cause;
+	bool may_ask; /* for its system call */
+	/* When to look again at the state, at the slot if the stall goes on, and at the
+	 * thread. By our clock. */
+	uint64_t peek_ns, look_ns, sample_ns;
+	uint64_t sequence; /* of the slot at the last look */
+	bool awake;
+};
+
+struct slot {
+	struct segment_slot copy;
+	struct account account;
+	struct slot_watch watch;
+	struct series *series;
+	uint32_t thread, generation; /* the loop's thread record, and its user then */
+	bool busy;                   /* the last reading did not get it in one piece */
+	bool alive;
+	bool pending; /* read, but not accounted yet */
+	bool moved;   /* a later registration goes on with the account */
+};
+
+struct target {
+	int fd;
+	struct reader *reader;
+	struct groups *groups;
+	struct target_stalls *stalls;
+	char groupname[IDENTITY_NAME_BYTES];
+	const char *runtime;
+	struct group *group; /* NULL until there is a loop in it */
+	struct target *older;
+	struct slot **slots; /* NULL where never used */
+	struct family *family;
+	pid_t pid; /* 0: unknown */
+	uid_t uid;
+	int pidfd;
+	uint64_t start_ticks;         /* 0: unknown */
+	uint64_t accepted_ns, age_ns; /* when accepted, by our clock, and its age then */
+	uint64_t died_ns;             /* by our clock; 0: it lives, or nobody knows */
+	uint64_t
+		known_ns; /* by its clock: earlier stalls were told by another daemon; or 0 */
+	uint64_t header_ns; /* when to look for new slots */
+	int64_t shift_ns;   /* its clock is ahead of ours */
+	bool clock_known;
+	bool descriptors_hidden; /* we may not look at them */
+	unsigned processes;      /* as told to the group, if there is one */
+	uint64_t dropped_loops, dropped_threads, other_waits;
+};
+
+/* Whether the process behind a pidfd is dead. */
+bool
+target_has_died(int pidfd);
+
+/* Make the target one of the group, unless it has one already. Returns 0, or -1: there is
+ * none. */
+int
+target_slots_join(struct target *target, struct group *group);
+
+/* Read the slot and bring what happened in it into its series. The target's reader has
+ * begun. */
+void
+target_slots_read(
+	struct target *target, uint32_t index, const struct target_reading *reading);
+
+/* The slot was accounted: find the stalls in it. */
+void
+target_watch_account(struct target *target, uint32_t index, struct series *series,
+	const struct account_reading *facts, const struct account_result *result,
+	const struct target_reading *reading);
+
+/* Tell the slot's series whether a stall is open, as it was known last. */
+void
+target_watch_show(const struct slot *slot);
+
+/* The slot will not be read any more: what is open in it ends as it is known. */
+void
+target_watch_end(struct target *target, uint32_t index);
+
+#endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/* The slots of a target: reads them, finds out whose they are and what became of them, and
+ * brings their accounts into the series of the group. */
+
+#include "config.h"
+
+#include "daemon/target_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/collector.h"
+#include "daemon/event.h"
+#include "daemon/family.h"
+#include "daemon/groups.h"
+#include "daemon/reader.h"
+
+/* A process may be this much older than its start time tells, a tick. */
+#define AGE_SLACK_NS 20000000ull
+
+/* Whether the epoll instance of a loop that is unattended is no more. */
+static bool
+is_closed(struct target *target, const struct slot *slot, uint64_t clock_ns)
+{
+	uint64_t since = account_unattended_since(&slot->account, &slot->copy);
+	pid_t tgid;
+	int r;
+
+	if (!since || slot->copy.kind != SEGMENT_KIND_EPOLL ||
+		slot->copy.descriptor < 0 || target->descriptors_hidden ||
+		clock_ns < since + SEGMENT_LONG_NS ||
+		slot->copy.thread >= reader_header(target->reader)->thread_count)
+		return false;
+	tgid = family_process(target->family, slot->copy.thread);
+	if (tgid <= 0)
+		return false;
+	r = identity_is_epoll(tgid, slot->copy.descriptor);
+	if (r == -EACCES || r == -EPERM)
+		target->descriptors_hidden = true;
+	/* A process that dies loses its descriptors first, and that is another matter. */
+	return r == 0 && !(tgid == target->pid && target_has_died(target->pidfd));
+}
+
+/* Fill in what is known about the loop's thread and process. */
+static void
+find_fate(struct target *target, struct slot *slot, const struct target_reading *reading,
+	struct account_reading *ret)
+{
+	struct reader_thread record = reader_thread(target->reader, slot->copy.thread);
+	bool same_thread = slot->generation == record.generation;
+	pid_t tgid;
+
+	if (slot->copy.thread >= reader_header(target->reader)->thread_count) {
+		ret->owner_dead = ret->process_dead = family_is_dead(target->family);
+		return;
+	}
+	ret->owner_dead = record.owner & SEGMENT_OWNER_DIED || !same_thread;
+	/* Its mark may come to our eyes before the process's own. */
+	if (ret->owner_dead && !slot->account.over && !family_is_dead(target->family) &&
+		target_has_died(target->pidfd))
+		target_died(target, reading->now_ns);
+	if (!family_is_dead(target->family))
+		return;
+	tgid = same_thread ? family_process(target->family, slot->copy.thread) : 0;
+	ret->owner_dead =
+		ret->owner_dead || !family_is_living(target->family, slot->copy.thread);
+	ret->process_dead = ret->owner_dead && (tgid == target->pid || !tgid);
+	if (ret->process_dead && target->died_ns)
+		ret->died_ns = target->died_ns + (uint64_t)target->shift_ns;
+}
+
+/* Go on with the account of a loop that has moved here. */
+static void
+take_over(struct target *target, struct slot *slot, uint32_t index)
+{
+	for (struct target *t = target->older; t; t = t->older) {
+		struct slot *old = index < reader_header(t->reader)->slot_count
+					   ? t->slots[index]
+					   : NULL;
+
+		if (!old || old->moved || account_is_new(&old->account, &slot->copy))
+			continue;
+		slot->account = old->account;
+		slot->series = old->series;
+		slot->watch = old->watch;
+		old->moved = true;
+		return;
+	}
+}
+
+/* Remember whose loop is in the slot. */
+static void
+note_thread(const struct target *target, struct slot *slot)
+{
+	slot->thread = slot->copy.thread;
+	slot->generation = reader_thread(target->reader, slot->thread).generation;
+}
+
+/* Read a slot anew. Returns NULL if there is nothing to tell about it. */
+static struct slot *
+read_slot(struct target *target, uint32_t index, bool *ret_changed)
+{
+	static struct segment_slot unused, fresh;
+	struct slot *slot = target->slots[index];
+	enum reader_result result;
+
+	if (slot && slot->moved)
+		return NULL;
+	if (!slot)
+		fresh = unused;
+	result = reader_read_slot(target->reader, index,
+		family_is_dead(target->family) || !slot || slot->busy,
+		slot ? &slot->copy : &fresh);
+	if (!slot) {
+		if ((result != READER_WHOLE && result != READER_TORN) || !fresh.born_ns)
+			return NULL;
+		slot = calloc(1, sizeof(*slot));
+		if (!slot)
+			return NULL;
+		slot->copy = fresh;
+		target->slots[index] = slot;
+		note_thread(target, slot);
+		take_over(target, slot, index);
+	}
+	slot->busy = result == READER_TORN || result == READER_BUSY;
+	*ret_changed = result == READER_WHOLE || result == READER_TORN;
+	return slot;
+}
+
+/* A group comes to be with the first loop in it: most processes that a service starts have
+ * none. */
+int
+target_slots_join(struct target *target, struct group *group)
+{
+	if (target->group || !group)
+		return target->group ? 0 : -1;
+	target->group = group;
+	group_set_runtime(group, target->runtime);
+	group_add_process(group, (int)target->processes);
+	return 0;
+}
+
+/* Find the slot's series, and the one that the next delta goes to. NULL: not yet. */
+static struct series *
+find_series(struct target *target, struct slot *slot)
+{
+	struct series *before = slot->series;
+	char label[IDENTITY_NAME_BYTES];
+
+	/* Without a birth it is about to be another loop's. */
+	if (!slot->copy.born_ns ||
+		(before && !account_is_new(&slot->account, &slot->copy)))
+		return before;
+	identity_clean(slot->copy.label, sizeof(slot->copy.label), label);
+	if (!label[0] && !family_label(target->family, slot->copy.thread, label))
+		return NULL;
+	if (target_slots_join(target, groups_get(target->groups, target->groupname)))
+		return NULL;
+	slot->series = group_series(target->group, label);
+	/* What was reported as open must stay where it was. */
+	return before && slot->account.open_ns ? before : slot->series;
+}
+
+/* Bring what happened in a slot into its series. */
+static void
+account_slot(struct target *target, uint32_t index, bool changed,
+	const struct target_reading *reading)
+{
+	static struct account_result result;
+	struct slot *slot = target->slots[index];
+	uint64_t clock_ns = reading->now_ns + (uint64_t)target->shift_ns;
+	struct account_reading facts = {
+		.now_ns = target->clock_known ? clock_ns : 0,
+		.budget_ns = target->age_ns + AGE_SLACK_NS +
+			     difference(reading->now_ns, target->accepted_ns),
+		.changed = changed,
+	};
+	struct series *series = find_series(target, slot);
+
+	if (!series) {
+		slot->pending = slot->pending || changed;
+		return;
+	}
+	facts.changed = changed || slot->pending;
+	facts.torn = slot->busy || slot->copy.state & SEGMENT_RECORDING;
+	slot->pending = false;
+	if (account_is_new(&slot->account, &slot->copy) ||
+		slot->copy.thread != slot->thread)
+		note_thread(target, slot);
+	find_fate(target, slot, reading, &facts);
+	if (facts.now_ns && !facts.owner_dead)
+		facts.closed = is_closed(target, slot, clock_ns);
+	facts.after_ns = event_now_ns() + (uint64_t)target->shift_ns;
+	account_update(&slot->account, &slot->copy, &facts, &result);
+	slot->alive = result.alive;
+	reading->stats->waits = saturated_sum(reading->stats->waits, result.delta.waits);
+	if (result.delta.life_ns || counters_active(&result.delta))
+		series_add(series, &result.delta, reading->now_ns);
+	if (reading->seen && result.alive && slot->series)
+		series_saw_loop(slot->series, result.open_ns);
+	target_watch_account(target, index, series, &facts, &result, reading);
+}
+
+void
+target_slots_read(
+	struct target *target, uint32_t index, const struct target_reading *reading)
+{
+	bool changed = false;
+	struct slot *slot = read_slot(target, index, &changed);
+
+	if (!slot)
+		return;
+	if (!slot->busy || changed) {
+		account_slot(target, index, changed, reading);
+		return;
+	}
+	/* All that is known is what was known. */
+	if (reading->seen && slot->series && slot->alive)
+		series_saw_loop(slot->series, slot->account.open_ns);
+	if (reading->seen)
+		target_watch_show(slot);
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The stalls of a target's slots. Quick looks at the state words tell which slots are worth
+ * reading, and when to look at their threads; what has been read and accounted, whoever
+ * wanted it, tells which stalls begin, go on and end.
+ */
+
+#include "config.h"
+
+#include "daemon/target_private.h"
+
+#include <unistd.h>
+
+#include "daemon/event.h"
+#include "daemon/family.h"
+#include "daemon/groups.h"
+#include "daemon/reader.h"
+#include "daemon/stalls.h"
+#include "daemon/tasks.h"
+
+/* Between two looks at something that lasts. */
+#define PAUSE_MAX_NS 100000000ull
+
+/* How long to wait before the next look at what has lasted for `age_ns`: the longer, the
+ * less an exact moment matters. Less than a tick means at the next one. */
+static uint64_t
+pause_ns(const struct target *target, uint64_t age_ns)
+{
+	uint64_t pause = age_ns / 16;
+
+	if (pause > PAUSE_MAX_NS)
+		pause = PAUSE_MAX_NS;
+	return pause > target->stalls->tick_ns ? pause : target->stalls->tick_ns / 2;
+}
+
+/* What is known of the cause of the iteration that began then. */
+static void
+find_cause(const struct slot *slot, const struct episode *episode,
+	struct stalls_cause *ret_cause)
+{
+	static const struct cause none;
+	const struct slot_watch *watch = &slot->watch;
+
+	cause_find(watch->since_ns == episode->start_ns ? &watch->cause : &none,
+		episode->length_ns, episode->nested_ns, ret_cause);
+}
+
+/* Describe a stall that begins, or has been. */
+static struct stall
+describe(struct target *target, const struct slot *slot, struct series *series,
+	const struct episode *episode)
+{
+	uint64_t now_ns = event_now_ns();
+	uint64_t started_ns = episode->start_ns - (uint64_t)target->shift_ns;
+
+	/* Without a common clock it has just been. */
+	if (!target->clock_known || started_ns > now_ns)
+		started_ns = difference(now_ns, episode->length_ns);
+	return (struct stall){
+		.groupname = group_name(target->group),
+		.loop = series_loop(series),
+		.pid = family_process(target->family, slot->copy.thread),
+		.tid = family_thread(target->family, slot->copy.thread),
+		.started_ns = started_ns,
+		.started_unix_ns = (int64_t)(event_unix_ns() - (now_ns - started_ns)),
+	};
+}
+
+static void
+begin(struct target *target, struct slot *slot, struct series *series,
+	const struct episode *episode)
+{
+	struct slot_watch *watch = &slot->watch;
+	struct stall stall = describe(target, slot, series, episode);
+	struct stalls_cause cause;
+
+	watch->open = true;
+	watch->series = series;
+	watch->id = stalls_open(target->stalls->stalls, &stall, episode->length_ns);
+	series_begin_stall(series, stall.started_unix_ns);
+	find_cause(slot, episode, &cause);
+	stalls_update(target->stalls->stalls, watch->id, episode->length_ns, &cause);
+}
+
+static void
+end(struct target *target, struct slot *slot, const struct episode *episode)
+{
+	struct stalls *stalls = target->stalls->stalls;
+	struct slot_watch *watch = &slot->watch;
+	const struct stall *stall;
+	struct stalls_cause cause;
+
+	find_cause(slot, episode, &cause);
+	stalls_end(stalls, watch->id, episode->length_ns, &cause);
+	/* The samples may have told more. */
+	stall = stalls_find(stalls, watch->id);
+	series_add_stall(
+		watch->series, stall ? stall->cause : cause.cause, episode->length_ns);
+	watch->open = false;
+	watch->id = 0;
+}
+
+static void
+tell(struct target *target, struct slot *slot, struct series *series,
+	const struct episode *episode)
+{
+	struct stalls_cause cause;
+
+	switch (episode->event) {
+	case EPISODES_WHOLE:
+		begin(target, slot, series, episode);
+		end(target, slot, episode);
+		break;
+	case EPISODES_OPEN:
+		begin(target, slot, series, episode);
+		break;
+	case EPISODES_GOES_ON:
+		find_cause(slot, episode, &cause);
+		stalls_update(target->stalls->stalls, slot->watch.id, episode->length_ns,
+			&cause);
+		break;
+	case EPISODES_ENDED:
+		end(target, slot, episode);
+		break;
+	}
+}
+
+void
+target_watch_account(struct target *target, uint32_t index, struct series *series,
+	const struct account_reading *facts, const struct account_result *result,
+	const struct target_reading *reading)
+{
+	struct episode episodes[EPISODES_MAX];
+	struct slot *slot = target->slots[index];
+	struct slot_watch *watch = &slot->watch;
+	struct episodes_look look = {
+		.threshold_ns = target->stalls->threshold_ns,
+		.after_ns = facts->now_ns ? facts->after_ns : 0,
+		.budget_ns = facts->budget_ns,
+		.known_ns = target->known_ns,
+		.open_since = slot->account.open_since,
+		.open_ns = result->open_ns,
+		.died_ns = facts->process_dead ? facts->died_ns : 0,
+		.torn = facts->torn && result->alive,
+	};
+	uint64_t lost = watch->episodes.lost;
+	size_t count = episodes_look(&watch->episodes, &slot->copy, &look, episodes);
+
+	for (size_t i = 0; i < count; i++)
+		tell(target, slot, series, &episodes[i]);
+	target->stalls->lost =
+		saturated_sum(target->stalls->lost, watch->episodes.lost - lost);
+	watch->look_ns = reading->now_ns + pause_ns(target, result->open_ns);
+	if (reading->seen)
+		target_watch_show(slot);
+}
+
+void
+target_watch_show(const struct slot *slot)
+{
+	if (slot->watch.open)
+		series_saw_stall(slot->watch.series, slot->watch.episodes.open_ns);
+}
+
+void
+target_watch_end(struct target *target, uint32_t index)
+{
+	struct slot *slot = target->slots[index];
+	struct episode episode = {EPISODES_ENDED, 0, 0, 0};
+
+	if (!slot || slot->moved || !slot->watch.open)
+		return;
+	episode.start_ns = slot->watch.episodes.open_since;
+	episode.length_ns = slot->watch.episodes.open_ns;
+	end(target, slot, &episode);
+}
+
+/* Look at the thread of a loop that is unattended since then; `hot` is the beginning of its
+ * slot as it has just been. */
+static void
+sample(struct target *target, uint32_t index, struct segment_slot *hot, uint64_t since_ns,
+	uint64_t clock_ns)
+{
+	struct slot_watch *watch = &target->slots[index]->watch;
+	struct cause_sample seen;
+	pid_t pid, tid;
+
+	if (hot->thread >= reader_header(target->reader)->thread_count)
+		return;
+	pid = family_process(target->family, hot->thread);
+	tid = family_thread(target->family, hot->thread);
+	if (watch->since_ns != since_ns) {
+		watch->since_ns = since_ns;
+		watch->cause = (struct cause){0};
+		watch->may_ask = true;
+	}
+	if (pid <= 0 || tid <= 0 || tasks_sample(pid, tid, &watch->may_ask, &seen) < 0)
+		return;
+	seen.nested_ns = hot->nested_wait_ns;
+	if (hot->nested_since_ns)
+		seen.nested_ns += difference(clock_ns, hot->nested_since_ns);
+	/* What it did after the iteration is no part of it. */
+	if (reader_peek_slot(target->reader, index, hot) == 0 && hot->state == since_ns)
+		cause_add(&watch->cause, &seen);
+}
+
+/* Whether the slot must be read, as far as a quick look at it tells. */
+static bool
+is_worth_reading(struct target *target, uint32_t index, const struct segment_slot *hot,
+	uint64_t since_ns, uint64_t age_ns, uint64_t now_ns)
+{
+	struct slot_watch *watch = &target->slots[index]->watch;
+	uint64_t threshold_ns = target->stalls->threshold_ns;
+	struct segment_long ring[SEGMENT_RING];
+
+	if (watch->open &&
+		(since_ns != watch->episodes.open_since || now_ns >= watch->look_ns))
+		return true;
+	if (!watch->open && age_ns > threshold_ns && now_ns >= watch->look_ns)
+		return true;
+	/* While it is written the ring is not to be trusted. */
+	if (hot->long_count == watch->episodes.long_count ||
+		hot->state & SEGMENT_RECORDING)
+		return false;
+	return reader_peek_ring(target->reader, index, ring) < 0 ||
+	       !episodes_skip(&watch->episodes, ring, hot->long_count, threshold_ns);
+}
+
+/* Look at a slot. Returns whether its loop is awake. */
+static bool
+watch_slot(struct target *target, uint32_t index, const struct target_reading *reading)
+{
+	static struct segment_slot hot;
+	uint64_t clock_ns = reading->now_ns + (uint64_t)target->shift_ns;
+	uint64_t tick_ns = target->stalls->tick_ns;
+	struct slot *slot = target->slots[index];
+	struct slot_watch *watch;
+	uint64_t since_ns, age_ns = 0;
+
+	if (slot && slot->moved)
+		return false;
+	if (slot && reading->now_ns < slot->watch.peek_ns)
+		return slot->watch.awake;
+	if (reader_peek_slot(target->reader, index, &hot) < 0)
+		return false;
+	if (!slot) {
+		if (hot.born_ns && reader_begin(target->reader) == 0)
+			target_slots_read(target, index, reading);
+		return hot.born_ns;
+	}
+	watch = &slot->watch;
+	since_ns = account_unattended_since(&slot->account, &hot);
+	if (since_ns && target->clock_known)
+		age_ns = difference(clock_ns, since_ns);
+	watch->awake = since_ns || hot.sequence != watch->sequence;
+	watch->sequence = hot.sequence;
+	/* An attended loop is looked at in every second tick: a stall that begins after a
+	 * look is seen while it is half as long as the threshold. */
+	watch->peek_ns = reading->now_ns + (since_ns ? tick_ns / 2 : tick_ns * 3 / 2);
+	if (age_ns >= target->stalls->threshold_ns * 2 / 5 &&
+		(since_ns != watch->since_ns || reading->now_ns >= watch->sample_ns)) {
+		watch->sample_ns = reading->now_ns + pause_ns(target, age_ns);
+		sample(target, index, &hot, since_ns, clock_ns);
+	}
+	if (is_worth_reading(target, index, &hot, since_ns, age_ns, reading->now_ns) &&
+		reader_begin(target->reader) == 0)
+		target_slots_read(target, index, reading);
+	return watch->awake;
+}
+
+bool
+target_watch(struct target *target, const struct target_reading *reading)
+{
+	bool awake = false;
+
+	if (reading->now_ns >= target->header_ns) {
+		target->header_ns = reading->now_ns + 3 * target->stalls->tick_ns;
+		if (reader_peek_header(target->reader) < 0)
+			return false;
+	}
+	for (uint32_t i = 0; i < reader_slots(target->reader); i++)
+		if (watch_slot(target, i, reading))
+			awake = true;
+	/* Our own loop is awake by that. */
+	return awake && target->pid != getpid();
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* The tick; see watch.h. */
+
+#include "config.h"
+
+#include "daemon/watch.h"
+
+#include <stdlib.h>
+
+#include "daemon/event.h"
+#include "daemon/log.h"
+#include "daemon/targets.h"
+
+#define TICK_MIN_NS 2500000ull
+/* A ring has room for 32 iterations of 10 ms. */
+#define TICK_MAX_NS 250000000ull
+/* Between two parts of a round: others of our events have their turn. */
+#define PAUSE_NS 1000000ull
+
+struct watch {
+	struct event_loop *loop;
+	struct targets *targets;
+	struct event_watch *timer;
+	uint64_t tick_ns;
+};
+
+uint64_t
+watch_tick_ns(uint64_t threshold_ns)
+{
+	uint64_t tick_ns = threshold_ns / 4;
+
+	return tick_ns < TICK_MIN_NS   ? TICK_MIN_NS
+	       : tick_ns > TICK_MAX_NS ? TICK_MAX_NS
+				       : tick_ns;
+}
+
+/* How long to wait after such a round. */
+static uint64_t
+find_pause(const struct watch *watch, enum targets_watched watched)
+{
+	uint64_t slow_ns = 3 * watch->tick_ns;
+
+	switch (watched) {
+	case TARGETS_MORE:
+		return PAUSE_NS;
+	case TARGETS_AWAKE:
+		return watch->tick_ns;
+	case TARGETS_ASLEEP:
+		return slow_ns < TICK_MAX_NS ? slow_ns : TICK_MAX_NS;
+	case TARGETS_NOBODY:
+		break;
+	}
+	return TICK_MAX_NS;
+}
+
+static void
+tick(void *arg)
+{
+	struct watch *watch = arg;
+	uint64_t pause_ns =
+		find_pause(watch, targets_watch(watch->targets, event_now_ns()));
+
+	event_watch_free(watch->timer);
+	watch->timer = event_after(watch->loop, pause_ns, tick, watch);
+	if (!watch->timer)
+		log_error("watch", "no memory for the next tick: stalls are found by the "
+				   "second from "
+				   "now on");
+}
+
+struct watch *
+watch_new(struct event_loop *loop, struct targets *targets, uint64_t tick_ns)
+{
+	struct watch *watch = calloc(1, sizeof(*watch));
+
+	if (!watch)
+		return NULL;
+	watch->loop = loop;
+	watch->targets = targets;
+	watch->tick_ns = tick_ns;
+	watch->timer = event_after(loop, tick_ns, tick, watch);
+	if (!watch->timer) {
+		free(watch);
+		return NULL;
+	}
+	return watch;
+}
+
+void
+watch_free(struct watch *watch)
+{
+	if (!watch)
+		return;
+	event_watch_free(watch->timer);
+	free(watch);
+}
+
+void
+watch_set_tick(struct watch *watch, uint64_t tick_ns)
+{
+	watch->tick_ns = tick_ns;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The watch: looks at the state of all loops in every tick, a quarter of the threshold, so
+ * that a stall is known within the threshold and one tick. While every loop sleeps it looks
+ * less often, but still so often that none is unattended for a whole threshold before it
+ * looks again, and no ring of long iterations can overflow.
+ */
+#ifndef LOOPLAG_DAEMON_WATCH_H
+#define LOOPLAG_DAEMON_WATCH_H
+
+#include <stdint.h>
+
+struct event_loop;
+struct targets;
+struct watch;
+
+/* Ticks of a watch for that threshold. */
+uint64_t
+watch_tick_ns(uint64_t threshold_ns);
+
+/* Begin to watch; all is borrowed. NULL on failure. */
+struct watch *
+watch_new(struct event_loop *loop, struct targets *targets, uint64_t tick_ns);
+void
+watch_free(struct watch *watch);
+
+/* From the next tick on. */
+void
+watch_set_tick(struct watch *watch, uint64_t tick_ns);
+
+#endif
