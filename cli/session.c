@@ -22,6 +22,8 @@
 
 #define DIRECTORY "/looplag.XXXXXX"
 #define SOCKET "/probe.sock"
+#define DOORBELL "/doorbell"
+#define PATH_BYTES (sizeof((struct sockaddr_un *)0)->sun_path + sizeof DOORBELL)
 #define BACKLOG 512
 
 /* The last registrations: how often and how long to look whether more are waiting. */
@@ -81,12 +83,21 @@ listen_privately(struct session *session)
 	return 0;
 }
 
+/* The doorbell lies beside the socket, where the probe looks for it. */
+static const char *
+doorbell_path(const struct session *session, char ret_path[PATH_BYTES])
+{
+	snprintf(ret_path, PATH_BYTES, "%s" DOORBELL, session->directory);
+	return ret_path;
+}
+
 int
 session_open(struct session **ret_session)
 {
 	struct session *session = calloc(1, sizeof *session);
 	/* Even in a service: it is the command's loops that are asked for. */
 	struct collector_options options = {.ignore_units = true};
+	char doorbell[PATH_BYTES];
 	int r;
 
 	if (!session)
@@ -98,6 +109,7 @@ session_open(struct session **ret_session)
 	r = session->spawn ? listen_privately(session) : -ENOMEM;
 	if (!r) {
 		options.socket = session->socket;
+		options.doorbell_path = doorbell_path(session, doorbell);
 		r = collector_open(session->loop, &options, &session->collector);
 	}
 	if (r) {
@@ -111,9 +123,12 @@ session_open(struct session **ret_session)
 void
 session_shut(struct session *session)
 {
+	char doorbell[PATH_BYTES];
+
 	if (!session->directory[0])
 		return;
 	unlink(session->address.sun_path);
+	unlink(doorbell_path(session, doorbell));
 	rmdir(session->directory);
 	session->directory[0] = '\0';
 }

@@ -29,6 +29,7 @@
 #define PAUSE_NS 2000000ull
 /* Until somebody knows better. */
 #define THRESHOLD_NS 100000000ull
+#define CAPTURES_PER_MINUTE 30
 
 struct collector {
 	struct event_loop *loop;
@@ -91,6 +92,22 @@ read_some(void *arg)
 			event_after(collector->loop, PAUSE_NS, read_some, collector);
 }
 
+static void
+set_stalls(struct collector *collector, uint64_t threshold_ns, bool stacks,
+	unsigned captures_per_minute)
+{
+	struct captures_settings settings = {
+		.stacks = stacks,
+		.per_minute = captures_per_minute,
+		.threshold_ns = threshold_ns,
+	};
+
+	collector->stalls.threshold_ns = threshold_ns;
+	collector->stalls.tick_ns = watch_tick_ns(threshold_ns);
+	watch_set_tick(collector->watch, collector->stalls.tick_ns);
+	captures_set(collector->stalls.captures, &settings);
+}
+
 int
 collector_open(struct event_loop *loop, const struct collector_options *options,
 	struct collector **ret_collector)
@@ -108,8 +125,6 @@ collector_open(struct event_loop *loop, const struct collector_options *options,
 	collector->naming.own_groupname = collector->own_groupname;
 	collector->naming.ignore_units = options->ignore_units;
 	collector->stalls.stalls = stalls_new();
-	collector->stalls.threshold_ns = THRESHOLD_NS;
-	collector->stalls.tick_ns = watch_tick_ns(THRESHOLD_NS);
 	if (collector->groups && collector->stalls.stalls &&
 		!collector->own_groupname == !options->own_groupname)
 		collector->targets = targets_new(loop, collector->groups,
@@ -125,6 +140,12 @@ collector_open(struct event_loop *loop, const struct collector_options *options,
 		r = doorbell_open(options->doorbell_path, &collector->doorbell);
 	if (r < 0)
 		goto fail;
+	r = -ENOMEM;
+	collector->stalls.captures =
+		captures_new(loop, collector->doorbell, collector->stalls.stalls);
+	if (!collector->stalls.captures)
+		goto fail;
+	set_stalls(collector, THRESHOLD_NS, true, CAPTURES_PER_MINUTE);
 	/* We know nobody yet. */
 	if (collector->doorbell)
 		doorbell_ring_daemon(collector->doorbell);
@@ -140,13 +161,14 @@ collector_close(struct collector *collector)
 {
 	if (!collector)
 		return;
-	doorbell_close(collector->doorbell);
 	reception_close(collector->reception);
 	event_watch_free(collector->pause);
 	event_watch_free(collector->period);
 	watch_free(collector->watch);
 	targets_free(collector->targets);
+	captures_free(collector->stalls.captures);
 	stalls_free(collector->stalls.stalls);
+	doorbell_close(collector->doorbell);
 	groups_free(collector->groups);
 	free(collector->own_groupname);
 	free(collector);
@@ -164,9 +186,8 @@ void
 collector_configure(
 	struct collector *collector, const struct configuration *configuration)
 {
-	collector->stalls.threshold_ns = configuration->threshold_ns;
-	collector->stalls.tick_ns = watch_tick_ns(configuration->threshold_ns);
-	watch_set_tick(collector->watch, collector->stalls.tick_ns);
+	set_stalls(collector, configuration->threshold_ns, configuration->stacks,
+		configuration->captures_per_minute);
 }
 
 void
@@ -195,6 +216,9 @@ collector_stats(const struct collector *collector)
 {
 	struct collector_stats stats = collector->stats;
 
+	for (int i = 0; i < CAPTURES_RESULTS; i++)
+		stats.captures[i] = captures_count(
+			collector->stalls.captures, (enum captures_result)i);
 	stats.missed = collector->stalls.lost;
 	return stats;
 }

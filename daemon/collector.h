@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/captures.h"
+
 struct collector;
 struct configuration;
 struct configuration_rule;
@@ -42,6 +44,7 @@ struct collector_stats {
 	uint64_t dropped_threads; /* no free thread record */
 	uint64_t waits;           /* all wait calls that all probes have seen */
 	uint64_t targets;         /* segments accepted so far */
+	uint64_t captures[CAPTURES_RESULTS];
 	uint64_t missed; /* long iterations that were overwritten before they were read */
 };
 

@@ -317,6 +317,11 @@ collect_stats(const struct collector_stats *stats, struct metrics *metrics)
 		"of.");
 	add_value(metrics, "reason", "slots", (double)stats->dropped_slots);
 	add_value(metrics, "reason", "threads", (double)stats->dropped_threads);
+	metrics_family(metrics, METRIC_COUNTER, "looplag_captures_total",
+		"Stacks of stalled loops that were taken, or why not, by result.");
+	for (enum captures_result result = 0; result < CAPTURES_RESULTS; result++)
+		add_value(metrics, "result", captures_result_name(result),
+			(double)stats->captures[result]);
 	metrics_family(metrics, METRIC_COUNTER, "looplag_missed_iterations_total",
 		"Iterations of 10 ms and more that were overwritten before they were "
 		"read: stalls may have been among them.");

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "daemon/cause.h"
+#include "daemon/frames.h"
 
 #define OPEN_MAX 4096
 #define SUBSCRIBERS_MAX 8
@@ -240,7 +241,7 @@ stalls_end(struct stalls *stalls, uint64_t id, uint64_t length_ns,
 static int
 rank(const struct stall_sample *sample)
 {
-	return sample->count > 0;
+	return (sample->count > 0) + (frames_application(sample) != NULL);
 }
 
 void
@@ -260,6 +261,7 @@ stalls_add_sample(struct stalls *stalls, uint64_t id, struct stall_sample *sampl
 	if (rank(sample) > rank(&stall->sample) || !rank(&stall->sample)) {
 		stall_sample_fini(&stall->sample);
 		stall->sample = *sample;
+		stall->stack_id = frames_stack_id(sample);
 		memset(sample, 0, sizeof(*sample));
 	} else {
 		stall_sample_fini(sample);

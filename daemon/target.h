@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct captures;
 struct collector_stats;
 struct family;
 struct group;
@@ -26,6 +27,7 @@ struct target_stalls {
 	uint64_t threshold_ns;
 	uint64_t tick_ns; /* between two looks at a loop that may stall */
 	struct stalls *stalls;
+	struct captures *captures;
 	uint64_t lost; /* long iterations that were never seen */
 };
 

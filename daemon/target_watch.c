@@ -11,6 +11,7 @@
 
 #include <unistd.h>
 
+#include "daemon/captures.h"
 #include "daemon/event.h"
 #include "daemon/family.h"
 #include "daemon/groups.h"
@@ -82,14 +83,40 @@ begin(struct target *target, struct slot *slot, struct series *series,
 	stalls_update(target->stalls->stalls, watch->id, episode->length_ns, &cause);
 }
 
+/* See to the stacks of the slot's stall, which is as long as that or has `ended` so. */
 static void
-end(struct target *target, struct slot *slot, const struct episode *episode)
+capture(struct target *target, uint32_t index, uint64_t since_ns, uint64_t length_ns,
+	bool ended)
 {
+	struct slot *slot = target->slots[index];
+	struct captures_place place = {
+		.stall = slot->watch.id,
+		.length_ns = length_ns,
+		.groupname = group_name(target->group),
+		.segment = target->fd,
+		.header = reader_header(target->reader),
+		.slot = index,
+		.since_ns = since_ns,
+		.shift_ns = target->shift_ns,
+		.pid = family_process(target->family, slot->copy.thread),
+		.tid = family_thread(target->family, slot->copy.thread),
+		.pidfd = target->pidfd,
+	};
+
+	if (slot->watch.id)
+		captures_look(target->stalls->captures, &place, ended, event_now_ns());
+}
+
+static void
+end(struct target *target, uint32_t index, const struct episode *episode)
+{
+	struct slot *slot = target->slots[index];
 	struct stalls *stalls = target->stalls->stalls;
 	struct slot_watch *watch = &slot->watch;
 	const struct stall *stall;
 	struct stalls_cause cause;
 
+	capture(target, index, episode->start_ns, episode->length_ns, true);
 	find_cause(slot, episode, &cause);
 	stalls_end(stalls, watch->id, episode->length_ns, &cause);
 	/* The samples may have told more. */
@@ -101,15 +128,19 @@ end(struct target *target, struct slot *slot, const struct episode *episode)
 }
 
 static void
-tell(struct target *target, struct slot *slot, struct series *series,
+tell(struct target *target, uint32_t index, struct series *series,
 	const struct episode *episode)
 {
+	static const char too_late[] = "it was over before its stack was asked for";
+	struct stall_sample nothing = {.missing = too_late};
+	struct slot *slot = target->slots[index];
 	struct stalls_cause cause;
 
 	switch (episode->event) {
 	case EPISODES_WHOLE:
 		begin(target, slot, series, episode);
-		end(target, slot, episode);
+		stalls_add_sample(target->stalls->stalls, slot->watch.id, &nothing);
+		end(target, index, episode);
 		break;
 	case EPISODES_OPEN:
 		begin(target, slot, series, episode);
@@ -120,7 +151,7 @@ tell(struct target *target, struct slot *slot, struct series *series,
 			&cause);
 		break;
 	case EPISODES_ENDED:
-		end(target, slot, episode);
+		end(target, index, episode);
 		break;
 	}
 }
@@ -147,7 +178,7 @@ target_watch_account(struct target *target, uint32_t index, struct series *serie
 	size_t count = episodes_look(&watch->episodes, &slot->copy, &look, episodes);
 
 	for (size_t i = 0; i < count; i++)
-		tell(target, slot, series, &episodes[i]);
+		tell(target, index, series, &episodes[i]);
 	target->stalls->lost =
 		saturated_sum(target->stalls->lost, watch->episodes.lost - lost);
 	watch->look_ns = reading->now_ns + pause_ns(target, result->open_ns);
@@ -172,7 +203,7 @@ target_watch_end(struct target *target, uint32_t index)
 		return;
 	episode.start_ns = slot->watch.episodes.open_since;
 	episode.length_ns = slot->watch.episodes.open_ns;
-	end(target, slot, &episode);
+	end(target, index, &episode);
 }
 
 /* Look at the thread of a loop that is unattended since then; `hot` is the beginning of its
@@ -265,6 +296,8 @@ watch_slot(struct target *target, uint32_t index, const struct target_reading *r
 	if (is_worth_reading(target, index, &hot, since_ns, age_ns, reading->now_ns) &&
 		reader_begin(target->reader) == 0)
 		target_slots_read(target, index, reading);
+	if (watch->open && watch->episodes.open_since == since_ns)
+		capture(target, index, since_ns, age_ns, false);
 	return watch->awake;
 }
 
