@@ -63,6 +63,7 @@ use_configuration(void *arg, const struct configuration *config)
 	struct looplagd *daemon = arg;
 
 	collector_set_rules(daemon->collector, config->rules, config->rule_count);
+	collector_configure(daemon->collector, config);
 }
 
 static void
