@@ -49,7 +49,8 @@ reap(struct spawn *spawn)
 	int status;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (pid != spawn->pid)
+		/* One whose stack we take ourselves is seen to stop, too. */
+		if (pid != spawn->pid || WIFSTOPPED(status))
 			continue;
 		spawn->status = status;
 		spawn->ended = true;
