@@ -209,10 +209,12 @@ name_frame(struct module *module, struct stall_frame *frame)
 		if (function)
 			frame->function = words_clean(function, strlen(function));
 	}
-	/* What C++ calls a function in debug information is the last part of it alone. */
+	/* Debug information knows what was put in place, but of C++ names only the last part,
+	 * and __fsync for what people call fsync. */
 	if ((module->debug && elf_file_find(module->debug, frame->offset, name)) ||
 		(module->file && elf_file_find(module->file, frame->offset, name))) {
-		if (frame->function && strncmp(name, "_Z", 2) != 0)
+		if (frame->function && strncmp(name, "_Z", 2) != 0 &&
+			(*frame->function != '_' || *name == '_'))
 			return;
 		free(frame->function);
 		frame->function = readable(name);

@@ -331,7 +331,7 @@ START_TEST(names_of_cxx_lose_their_arguments)
 		{"_ZN2v88internal10JsonParserIhE14ParseJsonValueEv",
 			"v8::internal::JsonParser::ParseJsonValue"},
 		{"_ZNK4node6crypto5PbkdfC2ERKS1_", "node::crypto::Pbkdf::Pbkdf"},
-		{"_ZN4node3zlib11ZlibContextD1Ev",
+		{"_ZN4node4zlib11ZlibContextD1Ev",
 			"node::zlib::ZlibContext::~ZlibContext"},
 		{"_ZN12_GLOBAL__N_15crashEi", "(anonymous namespace)::crash"},
 		{"_Z3addii", "add"},
