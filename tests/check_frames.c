@@ -343,8 +343,8 @@ START_TEST(names_of_cxx_lose_their_arguments)
 	char text[512], tiny[4];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		ck_assert_msg(demangle(names[i][0], text, sizeof(text)), "%s",
-			names[i][0]);
+		ck_assert_msg(
+			demangle(names[i][0], text, sizeof(text)), "%s", names[i][0]);
 		ck_assert_str_eq(text, names[i][1]);
 		ck_assert(!demangle(names[i][0], tiny, 3));
 	}
