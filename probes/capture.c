@@ -8,11 +8,12 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "probes/handler.h"
 #include "probes/loops.h"
+#include "probes/memory.h"
 #include "probes/modules.h"
 #include "probes/python.h"
 #include "probes/records.h"
@@ -24,8 +25,7 @@
 #define AT_ONCE 4 /* loops a ring: with the holders, as many as there are records */
 #define HOLDERS 8 /* threads that may be asked whether they have the GIL */
 #define SIGNAL_NS 100000000u /* for a thread to take the signal */
-#define STACK_BYTES 65536u
-#define PAGE 4096u
+#define TRIES 4              /* when CPython cannot be asked at that very moment */
 
 /* What was taken of a parked thread. */
 struct taken {
@@ -44,7 +44,7 @@ struct range {
 static uint64_t (*clock_now_ns)(void);
 static int filters; /* of the helper's thread at its start */
 static struct range timed_waits[2];
-static uint8_t stack[STACK_BYTES]; /* copy of the parked thread's */
+static uint8_t stack[MEMORY_MAX]; /* copy of the parked thread's */
 
 static struct range
 find_range(const char *name)
@@ -64,27 +64,6 @@ capture_start(uint64_t (*clock_ns)(void))
 	return handler_start(clock_ns);
 }
 
-/* Copy from our own memory, of which any part may go away. Returns the number of bytes. */
-static size_t
-copy_memory(uint64_t address, void *to, size_t bytes)
-{
-	struct iovec local = {.iov_base = to, .iov_len = bytes};
-	struct iovec remote[STACK_BYTES / PAGE + 1];
-	size_t count = 0;
-	long copied;
-
-	/* Page by page: an element is copied whole or not at all. */
-	for (size_t at = 0, part; at < bytes; at += part) {
-		part = PAGE - (address + at) % PAGE;
-		if (part > bytes - at)
-			part = bytes - at;
-		remote[count++] = (struct iovec){
-			.iov_base = (void *)(uintptr_t)(address + at), .iov_len = part};
-	}
-	copied = syscall(SYS_process_vm_readv, getpid(), &local, 1, remote, count, 0);
-	return copied > 0 ? (size_t)copied : 0;
-}
-
 /* The memory of the thread as it was: its stack from the copy, tables from the objects. */
 static int
 read_taken(void *context, uint64_t address, void *to, size_t bytes)
@@ -98,7 +77,7 @@ read_taken(void *context, uint64_t address, void *to, size_t bytes)
 		memcpy(to, stack + at, bytes);
 		return 0;
 	}
-	return modules_find(address) && copy_memory(address, to, bytes) == bytes ? 0 : -1;
+	return modules_find(address) && memory_copy(address, to, bytes) == bytes ? 0 : -1;
 }
 
 static int
@@ -159,8 +138,9 @@ close_pipe(struct taken *taken)
 	close(taken->pipe[1]);
 }
 
-/* Take from the parked thread what changes when it goes on. No locks, no memory. */
-static void
+/* Take from the parked thread what changes when it goes on. No locks, no memory. Returns
+ * -1 if CPython cannot be asked at this moment. */
+static int
 take(const struct handler_facts *facts, struct taken *taken)
 {
 	taken->taken_ns = clock_now_ns();
@@ -169,10 +149,13 @@ take(const struct handler_facts *facts, struct taken *taken)
 	taken->holds_gil = facts->holds_gil;
 	taken->stack_bytes = 0;
 	if (taken->registers.known)
-		taken->stack_bytes = copy_memory(
+		taken->stack_bytes = memory_copy(
 			taken->registers.values[UNWIND_SP], stack, sizeof(stack));
-	if (facts->python && taken->pipe[1] >= 0)
-		python_dump(facts->python, taken->pipe[1]);
+	if (!facts->python || taken->pipe[1] < 0)
+		return 0;
+	return python_dump(facts->python,
+		taken->registers.known ? taken->registers.values[UNWIND_PC] : 0,
+		taken->pipe[1]);
 }
 
 /* Ask V8, if the thread is in an isolate. This may wait for what the thread has. */
@@ -264,32 +247,56 @@ begin(const struct loops_late *late, uint32_t tid, enum segment_role role)
 	return record;
 }
 
+/* Stop the thread and take what there is; it is parked then. `gil` asks for a thread that
+ * has the GIL, the slot for a stall that goes on. */
+static enum segment_result
+stop_and_take(uint32_t tid, const struct loops_late *late, int gil,
+	const struct handler_facts **ret_facts, struct taken *ret_taken)
+{
+	const struct timespec pause = {.tv_nsec = 20000};
+
+	for (int i = 1;; i++) {
+		enum segment_result result = stop(tid, ret_facts);
+
+		if (result != SEGMENT_RESULT_TAKEN)
+			return result;
+		if (gil ? !(*ret_facts)->holds_gil
+			: __atomic_load_n(&late->slot->state, __ATOMIC_ACQUIRE) !=
+					late->since_ns) {
+			handler_free();
+			return SEGMENT_RESULT_OVER;
+		}
+		if (take(*ret_facts, ret_taken) == 0 || i == TRIES)
+			return SEGMENT_RESULT_TAKEN;
+		handler_free();
+		/* Without a pause the next signal would find it where it was. */
+		(void)syscall(SYS_nanosleep, &pause, NULL);
+	}
+}
+
 /* Look at a thread that may hold the GIL for which the loop waits. Returns whether it is
  * the one. */
 static int
 try_holder(const struct loops_late *late, uint32_t tid)
 {
 	const struct handler_facts *facts;
-	struct segment_capture *record = NULL;
+	struct segment_capture *record;
 	struct taken taken;
+	int found;
 
-	if (stop(tid, &facts) != SEGMENT_RESULT_TAKEN)
-		return 0;
-	if (!facts->holds_gil) {
-		handler_free();
-		return 0;
-	}
 	open_pipe(&taken);
-	take(facts, &taken);
-	handler_free();
-	record = begin(late, tid, SEGMENT_ROLE_HOLDER);
-	if (record) {
-		fill(record, &taken);
-		record->result = SEGMENT_RESULT_TAKEN;
-		records_publish(record);
+	found = stop_and_take(tid, late, 1, &facts, &taken) == SEGMENT_RESULT_TAKEN;
+	if (found) {
+		handler_free();
+		record = begin(late, tid, SEGMENT_ROLE_HOLDER);
+		if (record) {
+			fill(record, &taken);
+			record->result = SEGMENT_RESULT_TAKEN;
+			records_publish(record);
+		}
 	}
 	close_pipe(&taken);
-	return 1;
+	return found;
 }
 
 static void
@@ -309,22 +316,17 @@ take_thread(const struct loops_late *late, struct segment_capture *record)
 {
 	const struct handler_facts *facts;
 	struct taken taken;
-	enum segment_result result = stop(late->tid, &facts);
-	int over;
+	enum segment_result result;
 
-	if (result != SEGMENT_RESULT_TAKEN)
-		return result;
 	open_pipe(&taken);
-	over = __atomic_load_n(&late->slot->state, __ATOMIC_ACQUIRE) != late->since_ns;
-	if (!over) {
-		take(facts, &taken);
+	result = stop_and_take(late->tid, late, 0, &facts, &taken);
+	if (result == SEGMENT_RESULT_TAKEN) {
 		ask_v8(facts, record);
-	}
-	handler_free();
-	if (!over)
+		handler_free();
 		fill(record, &taken);
+	}
 	close_pipe(&taken);
-	return over ? SEGMENT_RESULT_OVER : SEGMENT_RESULT_TAKEN;
+	return result;
 }
 
 static void

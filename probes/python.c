@@ -12,16 +12,33 @@
  *   looks at no more than frames and what they point to. Exported up to 3.12; 3.13 and 3.14
  *   keep it to themselves, and there is no Python stack; 3.15 has it for everybody as
  *   PyUnstable_DumpTraceback().
+ *   But frames are not always in order: up to 3.12 the evaluation loop begins with hanging
+ *   a record that it has on its stack into the thread's state, and fills it in some
+ *   instructions later. What was on the stack there before would be taken for a frame. So
+ *   no stack is taken at the beginning of that function, and in 3.11, whose structures are
+ *   laid down below, all frames are looked at first, in a way that cannot crash.
  * - While the interpreter ends, the states of other threads are freed: Py_IsFinalizing(),
  *   before 3.13 _Py_IsFinalizing(), tells.
  */
 
 #include "probes/python.h"
 
+#include "probes/memory.h"
 #include "probes/symbols.h"
+
+#define PROLOGUE_BYTES \
+	256        /* of the evaluation loop; gcc 12 needs 109 of them on x86-64 */
+#define FRAMES 100 /* that are written */
+
+/* Offsets in CPython 3.11 on 64-bit machines: Include/cpython/pystate.h and code.h,
+ * Include/internal/pycore_frame.h. */
+enum { STATE_CFRAME = 56, CFRAME_FRAME = 8, FRAME_CODE = 32, FRAME_PREVIOUS = 48 };
+enum { OBJECT_TYPE = 8, CODE_FILE = 112, CODE_NAME = 120 };
 
 static int prepared;
 static void *initialize;
+static uint64_t evaluation;              /* _PyEval_EvalFrameDefault() */
+static uint64_t code_type, unicode_type; /* 0: not 3.11, or another layout */
 static void *(*get_this_thread_state)(void);
 static int (*check)(void);
 static int (*is_finalizing)(void);
@@ -38,6 +55,8 @@ find_either(const char *name, const char *other)
 void
 python_prepare(void)
 {
+	const unsigned long *version;
+
 	if (prepared)
 		return;
 	prepared = 1;
@@ -48,6 +67,12 @@ python_prepare(void)
 		symbols_find("PyGILState_GetThisThreadState", NULL);
 	*(void **)&check = symbols_find("PyGILState_Check", NULL);
 	*(void **)&is_finalizing = find_either("Py_IsFinalizing", "_Py_IsFinalizing");
+	evaluation = (uintptr_t)symbols_find("_PyEval_EvalFrameDefault", NULL);
+	version = symbols_find("Py_Version", NULL);
+	if (version && *version >> 16 == 0x030b && sizeof(void *) == 8) {
+		code_type = (uintptr_t)symbols_find("PyCode_Type", NULL);
+		unicode_type = (uintptr_t)symbols_find("PyUnicode_Type", NULL);
+	}
 	*(void **)&dump_traceback =
 		find_either("PyUnstable_DumpTraceback", "_Py_DumpTraceback");
 }
@@ -70,9 +95,38 @@ python_holds_lock(void)
 	return check && check();
 }
 
-void
-python_dump(void *state, int descriptor)
+/* Tell whether all frames are what they seem to be. */
+static int
+is_in_order(uint64_t state)
 {
-	if (dump_traceback && !(is_finalizing && is_finalizing()))
-		dump_traceback(descriptor, state);
+	uint64_t frame =
+		memory_pointer(memory_pointer(state + STATE_CFRAME) + CFRAME_FRAME);
+
+	for (int i = 0; frame && i < FRAMES; i++) {
+		uint64_t words[FRAME_PREVIOUS / 8 + 1], code[CODE_NAME / 8 + 1];
+
+		if (memory_copy(frame, words, sizeof(words)) != sizeof(words) ||
+			memory_copy(words[FRAME_CODE / 8], code, sizeof(code)) !=
+				sizeof(code) ||
+			code[OBJECT_TYPE / 8] != code_type ||
+			memory_pointer(code[CODE_FILE / 8] + OBJECT_TYPE) !=
+				unicode_type ||
+			memory_pointer(code[CODE_NAME / 8] + OBJECT_TYPE) != unicode_type)
+			return 0;
+		frame = words[FRAME_PREVIOUS / 8];
+	}
+	return 1;
+}
+
+int
+python_dump(void *state, uint64_t pc, int descriptor)
+{
+	if (!dump_traceback || (is_finalizing && is_finalizing()))
+		return 0;
+	if (pc - evaluation < PROLOGUE_BYTES)
+		return -1;
+	if (code_type && unicode_type && !is_in_order((uintptr_t)state))
+		return -1;
+	dump_traceback(descriptor, state);
+	return 0;
 }

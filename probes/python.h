@@ -22,9 +22,10 @@ python_current(void);
 int
 python_holds_lock(void);
 
-/* Write the Python stack of a parked thread into a descriptor. Takes no lock and no
- * memory. */
-void
-python_dump(void *state, int descriptor);
+/* Write the Python stack of a parked thread, which is at `pc`, into a descriptor. Takes no
+ * lock and no memory. Returns -1, and has written nothing, if the thread is at a place where
+ * its frames are not in order; a moment later they are. */
+int
+python_dump(void *state, uint64_t pc, int descriptor);
 
 #endif

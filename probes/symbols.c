@@ -104,7 +104,8 @@ read_object(const struct dl_phdr_info *info, struct object *ret_object)
 	return 1;
 }
 
-/* Tell whether symbol number i is a defined, default-version function of that name. */
+/* Tell whether symbol number i is a defined, default-version function or object of that
+ * name. */
 static int
 matches(const struct object *object, uint32_t i, const char *name)
 {
@@ -112,7 +113,7 @@ matches(const struct object *object, uint32_t i, const char *name)
 	unsigned type = ELF64_ST_TYPE(symbol->st_info);
 
 	return symbol->st_shndx != SHN_UNDEF && symbol->st_value &&
-	       (type == STT_FUNC || type == STT_GNU_IFUNC) &&
+	       (type == STT_FUNC || type == STT_GNU_IFUNC || type == STT_OBJECT) &&
 	       !(object->versions && object->versions[i] & HIDDEN_VERSION) &&
 	       strcmp(object->strings + symbol->st_name, name) == 0;
 }

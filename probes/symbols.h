@@ -22,7 +22,7 @@ symbols_next(const char *name);
 void *
 symbols_libc(const char *name);
 
-/* The function of that name in the first object that has it, and its size if that is asked
+/* The function or variable of that name in the first object that has it, and its size if that is asked
  * for. NULL if there is none. */
 void *
 symbols_find(const char *name, size_t *ret_bytes);
