@@ -95,24 +95,31 @@ python_holds_lock(void)
 	return check && check();
 }
 
+static int
+is_code(uint64_t address)
+{
+	uint64_t code[CODE_NAME / 8 + 1];
+
+	return memory_copy(address, code, sizeof(code)) == sizeof(code) &&
+	       code[OBJECT_TYPE / 8] == code_type &&
+	       memory_pointer(code[CODE_FILE / 8] + OBJECT_TYPE) == unicode_type &&
+	       memory_pointer(code[CODE_NAME / 8] + OBJECT_TYPE) == unicode_type;
+}
+
 /* Tell whether all frames are what they seem to be. */
 static int
 is_in_order(uint64_t state)
 {
 	uint64_t frame =
 		memory_pointer(memory_pointer(state + STATE_CFRAME) + CFRAME_FRAME);
+	uint64_t words[FRAME_PREVIOUS / 8 + 1], last = 0;
 
 	for (int i = 0; frame && i < FRAMES; i++) {
-		uint64_t words[FRAME_PREVIOUS / 8 + 1], code[CODE_NAME / 8 + 1];
-
 		if (memory_copy(frame, words, sizeof(words)) != sizeof(words) ||
-			memory_copy(words[FRAME_CODE / 8], code, sizeof(code)) !=
-				sizeof(code) ||
-			code[OBJECT_TYPE / 8] != code_type ||
-			memory_pointer(code[CODE_FILE / 8] + OBJECT_TYPE) !=
-				unicode_type ||
-			memory_pointer(code[CODE_NAME / 8] + OBJECT_TYPE) != unicode_type)
+			(words[FRAME_CODE / 8] != last &&
+				!is_code(words[FRAME_CODE / 8])))
 			return 0;
+		last = words[FRAME_CODE / 8];
 		frame = words[FRAME_PREVIOUS / 8];
 	}
 	return 1;
