@@ -24,6 +24,7 @@
 #include "daemon/demangle.h"
 #include "daemon/elf_file.h"
 #include "daemon/event.h"
+#include "daemon/runtimes.h"
 #include "daemon/words.h"
 
 #define MODULES 24
@@ -187,13 +188,13 @@ static char *
 readable(const char *name)
 {
 	char plain[ELF_FILE_NAME_BYTES];
-	const char *dot;
+	size_t length;
 
 	if (demangle(name, plain, sizeof(plain)))
 		return words_clean(plain, strlen(plain));
-	/* foo.part.0, foo.constprop.0, foo.cold */
-	dot = strchr(name + 1, '.');
-	return words_clean(name, dot ? (size_t)(dot - name) : strlen(name));
+	/* foo.part.0, foo.constprop.0, foo.cold, foo@@GLIBC_2.17 */
+	length = 1 + strcspn(name + 1, ".@");
+	return words_clean(name, length);
 }
 
 static void
@@ -209,12 +210,13 @@ name_frame(struct module *module, struct stall_frame *frame)
 		if (function)
 			frame->function = words_clean(function, strlen(function));
 	}
-	/* Debug information knows what was put in place, but of C++ names only the last part,
-	 * and __fsync for what people call fsync. */
+	/* Debug information knows what was put in place, which is good to know of a program,
+	 * but not of what libc calls its functions inside: __fsync. And of C++ names it has
+	 * only the last part. */
 	if ((module->debug && elf_file_find(module->debug, frame->offset, name)) ||
 		(module->file && elf_file_find(module->file, frame->offset, name))) {
 		if (frame->function && strncmp(name, "_Z", 2) != 0 &&
-			(*frame->function != '_' || *name == '_'))
+			!runtimes_is_libc(frame))
 			return;
 		free(frame->function);
 		frame->function = readable(name);
