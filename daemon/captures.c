@@ -355,7 +355,9 @@ ask(struct captures *captures, struct entry *entry, const struct captures_place 
 
 	if (place->header->helper == SEGMENT_HELPER_AWAKE && captures->doorbell) {
 		doorbell_ring(captures->doorbell, place->header->id[0]);
-		entry->deadline_ns = now_ns + ANSWER_NS;
+		/* One that has not answered the last time has no more time for that. */
+		if (!entry->deadline_ns)
+			entry->deadline_ns = now_ns + ANSWER_NS;
 		return;
 	}
 	r = capture_jobs_trace(captures->jobs, &request, place);
