@@ -248,6 +248,41 @@ START_TEST(a_thread_that_no_signal_reaches_is_seen_or_let_be_in_time)
 }
 END_TEST
 
+#define SIGNALS 2000
+
+static void
+count_signal(int number)
+{
+	writer.header->dropped_loops++;
+}
+
+START_TEST(a_signal_that_comes_meanwhile_is_not_lost)
+{
+	struct capture *capture = NULL;
+	int status, taken = 0;
+	pid_t sender;
+
+	signal(SIGRTMIN, count_signal);
+	start(run_for_ever);
+	sender = fork();
+	if (sender == 0) {
+		/* Queued, so that each one counts. */
+		for (int i = 0; i < SIGNALS; i++) {
+			sigqueue(child, SIGRTMIN, (union sigval){0});
+			usleep(100);
+		}
+		_exit(0);
+	}
+	while (waitpid(sender, &status, WNOHANG) == 0) {
+		taken += take(&capture) == 0;
+		capture_free(capture);
+		capture = NULL;
+	}
+	ck_assert_int_gt(taken, 0);
+	until(writer.header->dropped_loops == SIGNALS);
+}
+END_TEST
+
 START_TEST(a_stopped_process_stays_stopped)
 {
 	struct capture *capture = NULL;
@@ -340,6 +375,7 @@ main(void)
 	tcase_add_test(tcase, a_thread_that_waits_for_a_file_lock_is_seen);
 	tcase_add_test(tcase, a_thread_that_waits_for_a_mutex_is_seen);
 	tcase_add_test(tcase, a_thread_that_no_signal_reaches_is_seen_or_let_be_in_time);
+	tcase_add_test(tcase, a_signal_that_comes_meanwhile_is_not_lost);
 	tcase_add_test(tcase, a_stopped_process_stays_stopped);
 	tcase_add_test(tcase, a_debugger_that_is_there_is_left_alone);
 	tcase_add_test(tcase, a_stall_that_is_over_is_not_looked_at);
