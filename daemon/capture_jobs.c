@@ -104,10 +104,8 @@ words_missing(const struct job *job, const struct stall_sample *sample)
 
 	if (sample->count == 0)
 		return "no frame could be found";
-	if (job->request.provisional)
-		return "JavaScript frames: V8 has not answered yet";
 	if (capture->js_state == SEGMENT_JS_ASKED)
-		return "JavaScript frames: V8 did not answer while the stall lasted";
+		return "JavaScript frames: V8 has not answered";
 	if (capture->flags & SEGMENT_CAPTURE_PYTHON && !capture->script_count)
 		return "Python frames";
 	return NULL;

@@ -225,24 +225,41 @@ show(struct captures *captures, struct entry *entry, struct capture *capture,
 	}
 }
 
+/* What stands in all records of the segment; sequence 0: nothing of ours. */
+struct view {
+	struct capture_reader_glance glances[SEGMENT_CAPTURES];
+};
+
+static struct view
+glance(struct entry *entry, uint64_t now_ns)
+{
+	struct view view = {0};
+
+	for (unsigned i = 0; i < entry->place.count; i++) {
+		struct capture_reader_glance *seen = &view.glances[i];
+
+		if (capture_reader_glance(&entry->place, i, &entry->key, seen) &&
+			entry->records[i].sequence != seen->sequence)
+			entry->records[i] = (struct record){
+				.sequence = seen->sequence, .first_ns = now_ns};
+	}
+	return view;
+}
+
 /* A record with that role that is new, or NULL. */
 static struct capture *
-find_new(struct entry *entry, uint32_t role, uint64_t now_ns, struct record **ret_record)
+find_new(struct entry *entry, const struct view *view, uint32_t role,
+	struct record **ret_record)
 {
 	for (unsigned i = 0; i < entry->place.count; i++) {
+		const struct capture_reader_glance *seen = &view->glances[i];
 		struct record *record = &entry->records[i];
-		struct capture_reader_glance glance;
 		struct capture *capture;
 
-		if (!capture_reader_glance(&entry->place, i, &entry->key, &glance) ||
-			glance.role != role)
-			continue;
-		if (record->sequence != glance.sequence)
-			*record = (struct record){
-				.sequence = glance.sequence, .first_ns = now_ns};
-		if (record->state == RECORD_DONE ||
+		if (!seen->sequence || seen->role != role ||
+			record->state == RECORD_DONE ||
 			(record->state == RECORD_SHOWN &&
-				glance.js_state != SEGMENT_JS_TAKEN))
+				seen->js_state != SEGMENT_JS_TAKEN))
 			continue;
 		capture = capture_reader_read(&entry->place, i, &entry->key);
 		if (!capture)
@@ -255,10 +272,10 @@ find_new(struct entry *entry, uint32_t role, uint64_t now_ns, struct record **re
 
 /* Take a record of that role which holds a stack; what else it says is told. */
 static struct capture *
-find_stack(struct captures *captures, struct entry *entry, uint32_t role, uint64_t now_ns,
-	struct record **ret_record)
+find_stack(struct captures *captures, struct entry *entry, const struct view *view,
+	uint32_t role, uint64_t now_ns, struct record **ret_record)
 {
-	struct capture *capture = find_new(entry, role, now_ns, ret_record);
+	struct capture *capture = find_new(entry, view, role, ret_record);
 
 	if (!capture || capture->result == SEGMENT_RESULT_TAKEN)
 		return capture;
@@ -277,10 +294,11 @@ static void
 collect(struct captures *captures, struct entry *entry, uint64_t now_ns)
 {
 	struct record *loop_record = NULL, *holder_record = NULL;
-	struct capture *loop =
-		find_stack(captures, entry, SEGMENT_ROLE_LOOP, now_ns, &loop_record);
-	struct capture *holder =
-		find_stack(captures, entry, SEGMENT_ROLE_HOLDER, now_ns, &holder_record);
+	const struct view view = glance(entry, now_ns);
+	struct capture *loop = find_stack(
+		captures, entry, &view, SEGMENT_ROLE_LOOP, now_ns, &loop_record);
+	struct capture *holder = find_stack(
+		captures, entry, &view, SEGMENT_ROLE_HOLDER, now_ns, &holder_record);
 	bool waits = holder || (loop && loop->flags & SEGMENT_CAPTURE_WAITS_GIL);
 	bool asked = loop && loop->js_state == SEGMENT_JS_ASKED;
 	bool complete = waits ? loop && holder : !asked || entry->end_ns;
@@ -436,6 +454,12 @@ give_up(struct captures *captures, struct entry *entry, uint64_t now_ns)
 			entry->end_ns ? NULL : "the program did not answer in time",
 			now_ns);
 	entry->deadline_ns = 0;
+	/* Stacks whose JavaScript part has not come are stacks nevertheless. */
+	for (unsigned i = 0; entry->end_ns && i < SEGMENT_CAPTURES; i++)
+		if (entry->records[i].state == RECORD_SHOWN) {
+			entry->records[i].state = RECORD_DONE;
+			captures->counts[CAPTURES_TAKEN]++;
+		}
 }
 
 /* Look at those whose stalls have ended. */
