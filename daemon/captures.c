@@ -225,13 +225,23 @@ show(struct captures *captures, struct entry *entry, struct capture *capture,
 	}
 }
 
+/* Nothing will come for the record any more: a stack whose JavaScript part has not come is
+ * one nevertheless. */
+static void
+finish(struct captures *captures, struct record *record)
+{
+	if (record->state == RECORD_SHOWN)
+		captures->counts[CAPTURES_TAKEN]++;
+	record->state = RECORD_DONE;
+}
+
 /* What stands in all records of the segment; sequence 0: nothing of ours. */
 struct view {
 	struct capture_reader_glance glances[SEGMENT_CAPTURES];
 };
 
 static struct view
-glance(struct entry *entry, uint64_t now_ns)
+glance(struct captures *captures, struct entry *entry, uint64_t now_ns)
 {
 	struct view view = {0};
 
@@ -239,9 +249,11 @@ glance(struct entry *entry, uint64_t now_ns)
 		struct capture_reader_glance *seen = &view.glances[i];
 
 		if (capture_reader_glance(&entry->place, i, &entry->key, seen) &&
-			entry->records[i].sequence != seen->sequence)
+			entry->records[i].sequence != seen->sequence) {
+			finish(captures, &entry->records[i]);
 			entry->records[i] = (struct record){
 				.sequence = seen->sequence, .first_ns = now_ns};
+		}
 	}
 	return view;
 }
@@ -294,7 +306,7 @@ static void
 collect(struct captures *captures, struct entry *entry, uint64_t now_ns)
 {
 	struct record *loop_record = NULL, *holder_record = NULL;
-	const struct view view = glance(entry, now_ns);
+	const struct view view = glance(captures, entry, now_ns);
 	struct capture *loop = find_stack(
 		captures, entry, &view, SEGMENT_ROLE_LOOP, now_ns, &loop_record);
 	struct capture *holder = find_stack(
@@ -454,12 +466,8 @@ give_up(struct captures *captures, struct entry *entry, uint64_t now_ns)
 			entry->end_ns ? NULL : "the program did not answer in time",
 			now_ns);
 	entry->deadline_ns = 0;
-	/* Stacks whose JavaScript part has not come are stacks nevertheless. */
 	for (unsigned i = 0; entry->end_ns && i < SEGMENT_CAPTURES; i++)
-		if (entry->records[i].state == RECORD_SHOWN) {
-			entry->records[i].state = RECORD_DONE;
-			captures->counts[CAPTURES_TAKEN]++;
-		}
+		finish(captures, &entry->records[i]);
 }
 
 /* Look at those whose stalls have ended. */
