@@ -186,13 +186,17 @@ api_stalls_time_in(const char *text, int64_t *ret_unix_ns)
 static bool
 id_in(const char *text, uint64_t *ret_id)
 {
+	unsigned long long id;
 	char *end;
 
 	if (!isdigit((unsigned char)*text))
 		return false;
 	errno = 0;
-	*ret_id = strtoull(text, &end, 10);
-	return !*end && !errno;
+	id = strtoull(text, &end, 10);
+	if (*end || errno)
+		return false;
+	*ret_id = id;
+	return true;
 }
 
 /* Make a filter of a query. Returns 0, or -EINVAL with the reason, which the caller frees

@@ -80,6 +80,7 @@ cause_add(struct cause *cause, const struct cause_sample *sample)
 		cause->first = cause->last = *sample;
 		return;
 	}
+	cause->states_differ = cause->states_differ || sample->state != last->state;
 	rest = grown(last->now_ns, sample->now_ns);
 	if (!cause->without_times)
 		rest -= grown(last->cpu_ns, sample->cpu_ns) +
@@ -93,9 +94,11 @@ cause_add(struct cause *cause, const struct cause_sample *sample)
 static void
 find_by_state(const struct cause *cause, double watched, double shares[STALL_CAUSES])
 {
-	if (cause->stopped_ns >= watched && is_stopped(cause->first.state))
+	char state = cause->states_differ ? 0 : cause->last.state;
+
+	if (is_stopped(state))
 		shares[STALL_STOPPED] = watched;
-	else if (cause->blocked_ns >= watched && sleeps(cause->first.state))
+	else if (sleeps(state))
 		shares[STALL_BLOCKED] = watched;
 	else
 		shares[STALL_UNKNOWN] = watched;

@@ -36,6 +36,7 @@ struct cause_sample {
 struct cause {
 	unsigned samples;
 	bool without_times; /* in any of them */
+	bool states_differ;
 	struct cause_sample first, last;
 	double blocked_ns, stopped_ns, queued_ns; /* the rest, by what the states tell */
 	const char *system_call;                  /* that most of them saw */

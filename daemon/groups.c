@@ -14,6 +14,7 @@
 #include "daemon/window.h"
 
 struct series {
+	const struct group *group;
 	char *loop;
 	struct counters total;
 	struct window window;
@@ -161,6 +162,7 @@ group_series(struct group *group, const char *loop)
 	series = calloc(1, sizeof(*series));
 	if (!series)
 		return NULL;
+	series->group = group;
 	series->loop = strdup(loop);
 	if (!series->loop) {
 		free(series);
@@ -238,15 +240,15 @@ series_add_stall(struct series *series, enum stall_cause cause, uint64_t length_
 }
 
 const char *
-group_name(const struct group *group)
-{
-	return group->name;
-}
-
-const char *
 series_loop(const struct series *series)
 {
 	return series->loop;
+}
+
+const char *
+series_groupname(const struct series *series)
+{
+	return series->group->name;
 }
 
 size_t

@@ -103,11 +103,11 @@ series_begin_stall(struct series *series, int64_t started_unix_ns);
 void
 series_add_stall(struct series *series, enum stall_cause cause, uint64_t length_ns);
 
-/* Their names, borrowed: a group and a series are never forgotten. */
-const char *
-group_name(const struct group *group);
+/* Its label, and its group's name. They stay, as groups and series are never forgotten. */
 const char *
 series_loop(const struct series *series);
+const char *
+series_groupname(const struct series *series);
 
 /* For readers: groups and series in the order in which they appeared. */
 size_t

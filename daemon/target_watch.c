@@ -58,7 +58,7 @@ describe(struct target *target, const struct slot *slot, struct series *series,
 	if (!target->clock_known || started_ns > now_ns)
 		started_ns = difference(now_ns, episode->length_ns);
 	return (struct stall){
-		.groupname = group_name(target->group),
+		.groupname = series_groupname(series),
 		.loop = series_loop(series),
 		.pid = family_process(target->family, slot->copy.thread),
 		.tid = family_thread(target->family, slot->copy.thread),
@@ -92,7 +92,7 @@ capture(struct target *target, uint32_t index, uint64_t since_ns, uint64_t lengt
 	struct captures_place place = {
 		.stall = slot->watch.id,
 		.length_ns = length_ns,
-		.groupname = group_name(target->group),
+		.groupname = series_groupname(slot->watch.series),
 		.segment = target->fd,
 		.header = reader_header(target->reader),
 		.slot = index,

@@ -402,6 +402,9 @@ writer_wait(struct writer *writer, unsigned index)
 		slot->max_ns = length_ns;
 	slot->last_ns = now_ns;
 	histogram_record(&slot->iteration, length_ns);
+	if (length_ns >= SEGMENT_LONG_NS)
+		slot->ring[slot->long_count++ % SEGMENT_RING] =
+			(struct segment_long){since_ns, length_ns, 0, slot->iterations};
 	slot->sequence++;
 	__atomic_store_n(&slot->state, SEGMENT_ATTENDED | 1, __ATOMIC_RELEASE);
 }
