@@ -164,7 +164,7 @@ write_report(struct session *session, const struct run_options *options,
 		warning("no event loop was seen: no process registered (shells and small "
 			"tools never do)");
 	if (options->report == RUN_JSON) {
-		char *json = api_groups(groups, API_RUN);
+		char *json = api_groups(groups, NULL, API_RUN);
 
 		fputs(json ? json : "", out);
 		free(json);

@@ -116,6 +116,14 @@ alerts_set_rules(
 	return 0;
 }
 
+void
+alerts_clear(struct alerts *alerts)
+{
+	free_rows(alerts->rows, alerts->count);
+	alerts->rows = NULL;
+	alerts->count = 0;
+}
+
 size_t
 alerts_rules(const struct alerts *alerts)
 {

@@ -48,6 +48,10 @@ __attribute__((warn_unused_result)) int
 alerts_set_rules(
 	struct alerts *alerts, const struct configuration_alert *rules, size_t count);
 
+/* Forget all rules. */
+void
+alerts_clear(struct alerts *alerts);
+
 size_t
 alerts_rules(const struct alerts *alerts);
 /* A rule, borrowed from who set it. */

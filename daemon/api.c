@@ -11,6 +11,8 @@
 
 #include <jansson.h>
 
+#include "daemon/alerts.h"
+#include "daemon/configuration.h"
 #include "daemon/groups.h"
 
 #define QUANTILES 4
@@ -82,8 +84,24 @@ loop_object(const struct series_view *view, enum api_span span)
 	return object;
 }
 
+/* Add the alerts that fire, if there are any. */
+static void
+set_alerts(json_t *object, const struct alerts *alerts, size_t index)
+{
+	json_t *names = json_array();
+	struct alerts_view view;
+
+	for (size_t i = 0; alerts && i < alerts_rules(alerts); i++)
+		if (alerts_view(alerts, i, index, &view) && view.state == ALERTS_FIRING)
+			json_array_append_new(names, json_string(view.rule->name));
+	if (json_array_size(names))
+		json_object_set(object, "alerts", names);
+	json_decref(names);
+}
+
 static json_t *
-group_object(const struct groups *groups, size_t index, enum api_span span)
+group_object(const struct groups *groups, size_t index, const struct alerts *alerts,
+	enum api_span span)
 {
 	struct group_view group = groups_view(groups, index);
 	json_t *object = json_object(), *loops = json_array();
@@ -99,17 +117,18 @@ group_object(const struct groups *groups, size_t index, enum api_span span)
 		json_array_append_new(loops, loop_object(&view, span));
 	}
 	json_object_set_new(object, "loops", loops);
+	set_alerts(object, alerts, index);
 	return object;
 }
 
 char *
-api_groups(const struct groups *groups, enum api_span span)
+api_groups(const struct groups *groups, const struct alerts *alerts, enum api_span span)
 {
 	json_t *root = json_object(), *array = json_array();
 	char *text, *line = NULL;
 
 	for (size_t i = 0; i < groups_count(groups); i++)
-		json_array_append_new(array, group_object(groups, i, span));
+		json_array_append_new(array, group_object(groups, i, alerts, span));
 	json_object_set_new(root, "groups", array);
 	text = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(15));
 	json_decref(root);

@@ -6,13 +6,15 @@
 #ifndef LOOPLAG_DAEMON_API_H
 #define LOOPLAG_DAEMON_API_H
 
+struct alerts;
 struct groups;
 
 /* What the quantiles are of. Counts and times are always those since the start. */
 enum api_span { API_WINDOW, API_RUN };
 
-/* {"groups":[...]} and a line feed; caller frees. NULL without memory. */
+/* {"groups":[...]} and a line feed, with the names of the alerts that fire, unless those
+ * are NULL; caller frees. NULL without memory. */
 char *
-api_groups(const struct groups *groups, enum api_span span);
+api_groups(const struct groups *groups, const struct alerts *alerts, enum api_span span);
 
 #endif

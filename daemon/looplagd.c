@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/alerting.h"
 #include "daemon/collector.h"
 #include "daemon/configuration.h"
 #include "daemon/event.h"
@@ -46,6 +47,7 @@ struct looplagd {
 	struct reload *reload;
 	struct sockets sockets;
 	struct collector *collector;
+	struct alerting *alerting;
 	struct pages *pages;
 	struct http *http;
 };
@@ -64,6 +66,7 @@ use_configuration(void *arg, const struct configuration *config)
 
 	collector_set_rules(daemon->collector, config->rules, config->rule_count);
 	collector_configure(daemon->collector, config);
+	alerting_configure(daemon->alerting, config);
 }
 
 static void
@@ -285,6 +288,12 @@ start_collector(struct looplagd *daemon)
 			doorbell, strerror(-error));
 		return error;
 	}
+	daemon->alerting = alerting_open(daemon->loop,
+		collector_groups(daemon->collector), collector_stalls(daemon->collector));
+	if (!daemon->alerting) {
+		log_error("alert", "cannot watch: out of memory");
+		return -1;
+	}
 	use_configuration(daemon, reload_configuration(daemon->reload));
 	if (probe_start(daemon->sockets.probe.path))
 		log_warn("probe", "cannot measure looplagd's own loop, going on without");
@@ -294,6 +303,7 @@ start_collector(struct looplagd *daemon)
 static void
 stop_collector(struct looplagd *daemon)
 {
+	alerting_close(daemon->alerting);
 	collector_close(daemon->collector);
 }
 
@@ -319,8 +329,8 @@ start_http(struct looplagd *daemon)
 	size_t count;
 	int error;
 
-	daemon->pages = pages_new(
-		daemon->collector, daemon->reload, daemon->options->telemetry_path);
+	daemon->pages = pages_new(daemon->collector, daemon->reload, daemon->alerting,
+		daemon->options->telemetry_path);
 	if (!daemon->pages) {
 		log_error("http", "cannot serve: out of memory");
 		return -1;

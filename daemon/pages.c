@@ -9,10 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "daemon/alerting.h"
 #include "daemon/api.h"
+#include "daemon/api_alerts.h"
 #include "daemon/api_stalls.h"
 #include "daemon/collector.h"
+#include "daemon/event.h"
 #include "daemon/exporter.h"
 #include "daemon/http.h"
 #include "daemon/metrics.h"
@@ -20,11 +24,12 @@
 #include "daemon/reload.h"
 #include "daemon/text.h"
 
-#define ROUTES 6
+#define ROUTES 7
 
 struct pages {
 	struct collector *collector;
 	const struct reload *reload;
+	const struct alerting *alerting;
 	const char *telemetry_path;
 	bool ready;
 	struct http_route routes[ROUTES];
@@ -54,6 +59,7 @@ show_metrics(void *arg, const char *query)
 	stats = collector_stats(pages->collector);
 	model = exporter_collect(collector_groups(pages->collector), &stats, &process);
 	if (model) {
+		alerting_collect(pages->alerting, model);
 		reload_collect(pages->reload, model);
 		metrics.body = text_write(model, &metrics.length);
 	}
@@ -68,7 +74,21 @@ show_groups(void *arg, const char *query)
 
 	collector_read(pages->collector);
 	return reply(200, "application/json",
-		api_groups(collector_groups(pages->collector), API_WINDOW));
+		api_groups(collector_groups(pages->collector),
+			alerting_alerts(pages->alerting), API_WINDOW));
+}
+
+static struct http_reply
+show_alerts(void *arg, const char *query)
+{
+	struct pages *pages = arg;
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return reply(200, "application/json",
+		api_alerts(alerting_alerts(pages->alerting),
+			collector_groups(pages->collector), event_now_ns(),
+			(int64_t)now.tv_sec * 1000000000 + now.tv_nsec));
 }
 
 static struct http_reply
@@ -121,6 +141,7 @@ show_landing(void *arg, const char *query)
 		    "<li><a href=\"%s\">Metrics</a>, for Prometheus</li>\n"
 		    "<li><a href=\"/api/v1/groups\">Groups</a>, as JSON</li>\n"
 		    "<li><a href=\"/api/v1/stalls\">Stalls</a>, as JSON</li>\n"
+		    "<li><a href=\"/api/v1/alerts\">Alerts</a>, as JSON</li>\n"
 		    "<li><a href=\"/-/healthy\">Healthy</a>,\n"
 		    "<a href=\"/-/ready\">ready</a></li>\n"
 		    "</ul>\n"
@@ -133,7 +154,7 @@ show_landing(void *arg, const char *query)
 
 struct pages *
 pages_new(struct collector *collector, const struct reload *reload,
-	const char *telemetry_path)
+	const struct alerting *alerting, const char *telemetry_path)
 {
 	struct pages *pages = calloc(1, sizeof(*pages));
 
@@ -142,12 +163,14 @@ pages_new(struct collector *collector, const struct reload *reload,
 	*pages = (struct pages){
 		.collector = collector,
 		.reload = reload,
+		.alerting = alerting,
 		.telemetry_path = telemetry_path,
 		.routes =
 			{
 				{"/", show_landing},
 				{"/-/healthy", show_healthy},
 				{"/-/ready", show_ready},
+				{"/api/v1/alerts", show_alerts},
 				{"/api/v1/groups", show_groups},
 				{"/api/v1/stalls", show_stalls},
 				{telemetry_path, show_metrics},

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+struct alerting;
 struct collector;
 struct http_route;
 struct pages;
@@ -13,7 +14,7 @@ struct reload;
 /* Borrows the arguments. NULL without memory. */
 struct pages *
 pages_new(struct collector *collector, const struct reload *reload,
-	const char *telemetry_path);
+	const struct alerting *alerting, const char *telemetry_path);
 void
 pages_free(struct pages *pages);
 

@@ -40,7 +40,7 @@ tear_down(void)
 static json_t *
 loop_of(enum api_span span)
 {
-	char *text = api_groups(groups, span);
+	char *text = api_groups(groups, NULL, span);
 	json_t *array;
 
 	ck_assert_ptr_nonnull(text);
@@ -179,7 +179,7 @@ END_TEST
 START_TEST(without_groups_the_list_is_empty)
 {
 	struct groups *none = groups_new();
-	char *text = api_groups(none, API_WINDOW);
+	char *text = api_groups(none, NULL, API_WINDOW);
 
 	ck_assert_str_eq(text, "{\"groups\":[]}\n");
 	free(text);
@@ -192,7 +192,7 @@ START_TEST(seconds_have_no_more_digits_than_nanoseconds)
 	char *text;
 
 	live(300 * MS, 100 * MS, SECOND);
-	text = api_groups(groups, API_RUN);
+	text = api_groups(groups, NULL, API_RUN);
 	ck_assert_ptr_nonnull(
 		strstr(text, "\"active_seconds\":0.1,\"idle_seconds\":0.2,"));
 	free(text);

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The configuration file: how it is checked, loaded and loaded again, and what its rules
-do to real services."""
+and alerts do to real services."""
 
+import json
 import os
 import signal
 import socket
@@ -151,3 +152,65 @@ def test_the_service_manager_is_told_of_a_reload(start_daemon, scratch):
         assert words["RELOADING"] == "1"
         assert abs(int(words["MONOTONIC_USEC"]) / 1e6 - time.monotonic()) < 60
         assert "READY=1" in manager.recv(4096).decode()
+
+
+ALERTS = """
+alerts:
+- {name: stuck, type: stalled, above: 500ms, keep: 2s, groups: 'slow'}
+- {name: slow, type: delay, quantile: 0.99, above: 200ms, below: 100ms, for: 2s, keep: 1s}
+- {name: never, type: starved, above: 1}
+"""
+
+
+def firing(page, alert, group="slow"):
+    return page.value("looplag_alert_firing", alert=alert, groupname=group)
+
+
+def active(daemon):
+    """{(alert, group): its state}, of those that are pending or fire."""
+    answer = json.loads(daemon.get("/api/v1/alerts")[2])
+    assert answer["status"] == "success"
+    return {(alert["labels"]["alertname"], alert["labels"]["groupname"]): alert["state"]
+            for alert in answer["data"]["alerts"]}
+
+
+@pytest.mark.parametrize("host", ["asyncio_server.py", "node_server.js"])
+def test_alerts_fire_and_clear_as_their_rules_say(start_daemon, file, target, host):
+    file.write_text(ALERTS)
+    daemon = start_daemon(f"--config.file={file}")
+    runtime = "node" if host.endswith(".js") else PYTHON
+    slow = target([runtime, HOSTS / host], group="slow", daemon=daemon,
+                  env={"STALLS": "900/1200", "SECONDS": "10"})
+    quiet = target([runtime, HOSTS / host], group="quiet", daemon=daemon)
+    quiet.listening()
+    with socket.create_connection(("127.0.0.1", slow.listening())):
+        wait_for(lambda: firing(daemon.metrics(), "stuck") == 1, 20, "stuck fires")
+        wait_for(lambda: firing(daemon.metrics(), "slow") == 1, 20, "slow fires")
+        assert active(daemon) == {("stuck", "slow"): "firing", ("slow", "slow"): "firing"}
+        assert daemon.group("slow")["alerts"] == ["stuck", "slow"]
+        page = daemon.metrics()
+        assert firing(page, "never") == 0
+        assert firing(page, "slow", "quiet") == 0
+        assert not page.series("looplag_alert_firing", alert="stuck", groupname="quiet")
+        # In spite of the time between two stalls.
+        assert daemon.program.stderr.count("alert stuck fires in group slow") == 1
+        wait_for(lambda: firing(daemon.metrics(), "stuck") == 0, 30, "stuck is over")
+        # Its window is a minute long.
+        wait_for(lambda: firing(daemon.metrics(), "slow") == 0, 90, "slow is over", every=0.5)
+    assert active(daemon) == {}
+    assert "alerts" not in daemon.group("slow")
+    for alert in ("stuck", "slow"):
+        lines = [line for line in daemon.program.stderr.splitlines() if f"alert {alert} " in line]
+        assert len(lines) == 2, lines
+        assert "level=warn" in lines[0] and "fires in group slow" in lines[0]
+        assert "level=info" in lines[1] and "is over in group slow" in lines[1]
+
+
+def test_alerts_can_be_switched_off_by_a_reload(start_daemon, file):
+    file.write_text("")
+    daemon = start_daemon(f"--config.file={file}")
+    wait_for(lambda: firing(daemon.metrics(), "delay_high", "looplagd") == 0, 10,
+             "the default alerts look at the daemon's own group")
+    file.write_text("alerts: []")
+    reload(daemon)
+    assert "looplag_alert_firing{" not in daemon.get("/metrics")[2]

@@ -140,6 +140,7 @@ def test_a_client_that_leaves_in_the_middle_does_no_harm(daemon):
 PAGES = {
     "/": "text/html; charset=utf-8",
     "/metrics": "text/plain; version=0.0.4; charset=utf-8",
+    "/api/v1/alerts": "application/json",
     "/api/v1/groups": "application/json",
     "/-/healthy": "text/plain; charset=utf-8",
     "/-/ready": "text/plain; charset=utf-8",

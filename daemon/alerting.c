@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* Looks at the groups by the rules of alerts; see alerting.h. */
+
+#include "config.h"
+
+#include "daemon/alerting.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "daemon/alert_value.h"
+#include "daemon/alerts.h"
+#include "daemon/configuration.h"
+#include "daemon/event.h"
+#include "daemon/groups.h"
+#include "daemon/journal.h"
+#include "daemon/log.h"
+#include "daemon/metrics.h"
+
+#define PERIOD_NS 1000000000ull
+#define WORDS_BYTES 160
+
+struct alerting {
+	const struct groups *groups;
+	const struct stalls *stalls;
+	struct alerts *alerts;
+	struct event_watch *tick;
+};
+
+/* What was too much. */
+static void
+describe(const struct configuration_alert *rule, double value, char words[WORDS_BYTES])
+{
+	switch (rule->type) {
+	case CONFIGURATION_DELAY:
+		snprintf(words, WORDS_BYTES,
+			"the %.10g quantile of the delay over the last minute is %.0f "
+			"ms, "
+			"above %.10g ms",
+			rule->quantile, value * 1e3, rule->above * 1e3);
+		break;
+	case CONFIGURATION_STALLED:
+		snprintf(words, WORDS_BYTES,
+			"a loop has been stalled for %.1f s, longer than %.10g s", value,
+			rule->above);
+		break;
+	default:
+		snprintf(words, WORDS_BYTES,
+			"%.1f %% of the last minute were lost waiting for a CPU, above "
+			"%.10g %%",
+			value * 100, rule->above * 100);
+		break;
+	}
+}
+
+static void
+tell(const struct configuration_alert *rule, const char *groupname, double value,
+	enum alerts_change change)
+{
+	const struct log_field fields[] = {
+		{.name = "alert", .text = rule->name},
+		{.name = "group", .text = groupname},
+	};
+	char words[WORDS_BYTES], *text;
+
+	describe(rule, value, words);
+	if (change == ALERTS_FIRED) {
+		if (asprintf(&text, "alert %s fires in group %s: %s", rule->name,
+			    groupname, words) < 0)
+			return;
+		journal_write(LOG_LEVEL_WARN, "alert", JOURNAL_ALERT_FIRING, text, fields,
+			sizeof(fields) / sizeof(fields[0]));
+	} else {
+		if (asprintf(&text, "alert %s is over in group %s", rule->name,
+			    groupname) < 0)
+			return;
+		journal_write(LOG_LEVEL_INFO, "alert", JOURNAL_ALERT_RESOLVED, text,
+			fields, sizeof(fields) / sizeof(fields[0]));
+	}
+	free(text);
+}
+
+void
+alerting_look(struct alerting *alerting, uint64_t now_ns)
+{
+	for (size_t i = 0; i < alerts_rules(alerting->alerts); i++) {
+		const struct configuration_alert *rule = alerts_rule(alerting->alerts, i);
+
+		for (size_t j = 0; j < groups_count(alerting->groups); j++) {
+			const char *groupname =
+				groups_view(alerting->groups, j).groupname;
+			double value = alert_value(
+				rule, alerting->groups, j, alerting->stalls, now_ns);
+			enum alerts_change change = alerts_judge(
+				alerting->alerts, i, j, groupname, value, now_ns);
+
+			if (change != ALERTS_NO_CHANGE)
+				tell(rule, groupname, value, change);
+		}
+	}
+}
+
+static void
+look(void *arg)
+{
+	alerting_look(arg, event_now_ns());
+}
+
+struct alerting *
+alerting_open(
+	struct event_loop *loop, const struct groups *groups, const struct stalls *stalls)
+{
+	struct alerting *alerting = calloc(1, sizeof(*alerting));
+
+	if (!alerting)
+		return NULL;
+	alerting->groups = groups;
+	alerting->stalls = stalls;
+	alerting->alerts = alerts_new();
+	alerting->tick = event_every(loop, PERIOD_NS, look, alerting);
+	if (!alerting->alerts || !alerting->tick) {
+		alerting_close(alerting);
+		return NULL;
+	}
+	return alerting;
+}
+
+void
+alerting_close(struct alerting *alerting)
+{
+	if (!alerting)
+		return;
+	event_watch_free(alerting->tick);
+	alerts_free(alerting->alerts);
+	free(alerting);
+}
+
+void
+alerting_configure(struct alerting *alerting, const struct configuration *config)
+{
+	if (alerts_set_rules(alerting->alerts, config->alerts, config->alert_count) == 0)
+		return;
+	log_warn("alert", "out of memory; there are no alerts");
+	alerts_clear(alerting->alerts);
+}
+
+const struct alerts *
+alerting_alerts(const struct alerting *alerting)
+{
+	return alerting->alerts;
+}
+
+void
+alerting_collect(const struct alerting *alerting, struct metrics *metrics)
+{
+	const struct groups *groups = alerting->groups;
+	struct alerts_view view;
+
+	metrics_family(metrics, METRIC_GAUGE, "looplag_alert_firing",
+		"1 while the alert fires in that group, else 0.");
+	for (size_t i = 0; i < alerts_rules(alerting->alerts); i++)
+		for (size_t j = 0; j < groups_count(groups); j++)
+			if (alerts_view(alerting->alerts, i, j, &view))
+				metrics_add(metrics,
+					&(struct metric_sample){
+						.labels = {{"alert", view.rule->name},
+							{"groupname",
+								groups_view(groups, j)
+									.groupname}},
+						.value = view.state == ALERTS_FIRING,
+					});
+}
