@@ -71,17 +71,23 @@ worst_delay(const struct configuration_alert *rule, const struct groups *groups,
 	return worst;
 }
 
+/* The longest stall that is open, or was since the last look: between two looks a stall
+ * may begin and end. */
 static double
-oldest_stall(const char *groupname, const struct stalls *stalls)
+longest_stall(const char *groupname, const struct alert_scene *scene)
 {
 	const struct stall *stall;
-	uint64_t oldest_ns = 0;
+	uint64_t longest_ns = 0;
 	size_t index = 0;
 
-	while ((stall = next_stall(stalls, groupname, &index)))
-		if (stall->open && stall->length_ns > oldest_ns)
-			oldest_ns = stall->length_ns;
-	return (double)oldest_ns / 1e9;
+	while ((stall = next_stall(scene->stalls, groupname, &index))) {
+		uint64_t end_ns = saturated_sum(stall->started_ns, stall->length_ns);
+
+		if ((stall->open || end_ns >= scene->before_ns) &&
+			stall->length_ns > longest_ns)
+			longest_ns = stall->length_ns;
+	}
+	return (double)longest_ns / 1e9;
 }
 
 /* Nanoseconds of the window in which the group's loops waited for a CPU, inside stalls. */
@@ -105,20 +111,21 @@ starved_ns(const char *groupname, const struct stalls *stalls, uint64_t now_ns)
 }
 
 double
-alert_value(const struct configuration_alert *rule, const struct groups *groups,
-	size_t group, const struct stalls *stalls, uint64_t now_ns)
+alert_value(const struct configuration_alert *rule, const struct alert_scene *scene,
+	size_t group)
 {
-	struct group_view seen = groups_view(groups, group);
+	struct group_view seen = groups_view(scene->groups, group);
 	uint64_t life_ns = 0;
 
 	for (size_t i = 0; i < seen.series_count; i++)
-		life_ns = saturated_sum(
-			life_ns, groups_series_view(groups, group, i).window->life_ns);
+		life_ns = saturated_sum(life_ns,
+			groups_series_view(scene->groups, group, i).window->life_ns);
 	if (!life_ns)
 		return NAN;
 	if (rule->type == CONFIGURATION_DELAY)
-		return worst_delay(rule, groups, group, stalls);
+		return worst_delay(rule, scene->groups, group, scene->stalls);
 	if (rule->type == CONFIGURATION_STALLED)
-		return oldest_stall(seen.groupname, stalls);
-	return fmin(1, starved_ns(seen.groupname, stalls, now_ns) / (double)life_ns);
+		return longest_stall(seen.groupname, scene);
+	return fmin(1, starved_ns(seen.groupname, scene->stalls, scene->now_ns) /
+			       (double)life_ns);
 }

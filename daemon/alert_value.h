@@ -10,11 +10,19 @@ struct configuration_alert;
 struct groups;
 struct stalls;
 
+/* What is looked at. */
+struct alert_scene {
+	const struct groups *groups;
+	const struct stalls *stalls;
+	uint64_t now_ns;
+	uint64_t before_ns; /* a stall that has ended since then was not seen yet */
+};
+
 /* The value that the rule looks at in the group of that index, see
  * configuration_alert_type; NAN if no loop of the group lived in the last minute. It needs
  * no full reading before: what lasts is taken from the stalls. */
 double
-alert_value(const struct configuration_alert *rule, const struct groups *groups,
-	size_t group, const struct stalls *stalls, uint64_t now_ns);
+alert_value(const struct configuration_alert *rule, const struct alert_scene *scene,
+	size_t group);
 
 #endif

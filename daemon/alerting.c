@@ -11,6 +11,7 @@
 #include "daemon/alert_value.h"
 #include "daemon/alerts.h"
 #include "daemon/configuration.h"
+#include "daemon/counters.h"
 #include "daemon/event.h"
 #include "daemon/groups.h"
 #include "daemon/journal.h"
@@ -25,6 +26,7 @@ struct alerting {
 	const struct stalls *stalls;
 	struct alerts *alerts;
 	struct event_watch *tick;
+	uint64_t last_ns; /* when we looked */
 };
 
 /* What was too much. */
@@ -41,7 +43,7 @@ describe(const struct configuration_alert *rule, double value, char words[WORDS_
 		break;
 	case CONFIGURATION_STALLED:
 		snprintf(words, WORDS_BYTES,
-			"a loop has been stalled for %.1f s, longer than %.10g s", value,
+			"a loop was stalled for %.1f s, longer than %.10g s", value,
 			rule->above);
 		break;
 	default:
@@ -83,14 +85,21 @@ tell(const struct configuration_alert *rule, const char *groupname, double value
 void
 alerting_look(struct alerting *alerting, uint64_t now_ns)
 {
+	/* What ends is told a little later: the second before the last look as well. */
+	struct alert_scene scene = {
+		.groups = alerting->groups,
+		.stalls = alerting->stalls,
+		.now_ns = now_ns,
+		.before_ns = difference(alerting->last_ns, PERIOD_NS),
+	};
+
 	for (size_t i = 0; i < alerts_rules(alerting->alerts); i++) {
 		const struct configuration_alert *rule = alerts_rule(alerting->alerts, i);
 
 		for (size_t j = 0; j < groups_count(alerting->groups); j++) {
 			const char *groupname =
 				groups_view(alerting->groups, j).groupname;
-			double value = alert_value(
-				rule, alerting->groups, j, alerting->stalls, now_ns);
+			double value = alert_value(rule, &scene, j);
 			enum alerts_change change = alerts_judge(
 				alerting->alerts, i, j, groupname, value, now_ns);
 
@@ -98,6 +107,7 @@ alerting_look(struct alerting *alerting, uint64_t now_ns)
 				tell(rule, groupname, value, change);
 		}
 	}
+	alerting->last_ns = now_ns;
 }
 
 static void
@@ -116,6 +126,7 @@ alerting_open(
 		return NULL;
 	alerting->groups = groups;
 	alerting->stalls = stalls;
+	alerting->last_ns = event_now_ns();
 	alerting->alerts = alerts_new();
 	alerting->tick = event_every(loop, PERIOD_NS, look, alerting);
 	if (!alerting->alerts || !alerting->tick) {

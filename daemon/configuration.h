@@ -23,7 +23,7 @@ struct pattern;
 /* What is compared with `above` and `below`. */
 enum configuration_alert_type {
 	CONFIGURATION_DELAY,   /* a quantile of the delay over the window, in seconds */
-	CONFIGURATION_STALLED, /* the age of the oldest open stall, in seconds */
+	CONFIGURATION_STALLED, /* how long the longest stall lasts, in seconds */
 	CONFIGURATION_STARVED, /* share of loop life that was lost waiting for a CPU */
 	CONFIGURATION_ALERT_TYPES
 };
