@@ -106,8 +106,14 @@ words_missing(const struct job *job, const struct stall_sample *sample)
 		return "no frame could be found";
 	if (capture->js_state == SEGMENT_JS_ASKED)
 		return "JavaScript frames: V8 has not answered";
-	if (capture->flags & SEGMENT_CAPTURE_PYTHON && !capture->script_count)
-		return "Python frames";
+	if (capture->script_count)
+		return NULL;
+	if (job->traces && job->request.runtime)
+		return "frames of the script: there is no helper in the program";
+	if (job->request.runtime & SEGMENT_RUNTIME_V8)
+		return "JavaScript frames: V8 could not be asked";
+	if (capture->flags & SEGMENT_CAPTURE_PYTHON)
+		return "Python frames: the interpreter gave none";
 	return NULL;
 }
 

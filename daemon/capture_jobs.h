@@ -38,6 +38,7 @@ struct capture_jobs_request {
 	uint64_t end_ns;  /* of the iteration, by the target's clock; 0: it lasts */
 	bool waits_gil;
 	bool provisional; /* V8 may still answer */
+	uint32_t runtime; /* SEGMENT_RUNTIME_* */
 };
 
 /* Make a stack of a capture, which is taken over. Returns 0, or -errno when it stays the

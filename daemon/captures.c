@@ -61,6 +61,7 @@ struct entry {
 	struct capture_reader_key key;
 	int64_t shift_ns;
 	pid_t pid;
+	uint32_t runtime;
 	struct record records[SEGMENT_CAPTURES];
 };
 
@@ -211,6 +212,7 @@ show(struct captures *captures, struct entry *entry, struct capture *capture,
 	struct capture_jobs_request request = {
 		.stall = entry->stall,
 		.pid = entry->pid,
+		.runtime = entry->runtime,
 		.shift_ns = entry->shift_ns,
 		.end_ns = entry->end_ns,
 		.waits_gil = waits_gil,
@@ -379,6 +381,7 @@ ask(struct captures *captures, struct entry *entry, const struct captures_place 
 	struct capture_jobs_request request = {
 		.stall = entry->stall,
 		.pid = place->pid,
+		.runtime = place->header->runtime,
 		.shift_ns = place->shift_ns,
 	};
 	int r;
@@ -531,6 +534,7 @@ captures_look(struct captures *captures, const struct captures_place *place, boo
 	entry->place = capture_reader_place(place->segment, place->header);
 	entry->shift_ns = place->shift_ns;
 	entry->pid = place->pid;
+	entry->runtime = place->header->runtime;
 	if (ended)
 		entry->end_ns = place->since_ns + place->length_ns;
 	collect(captures, entry, now_ns);

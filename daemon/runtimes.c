@@ -103,6 +103,7 @@ runtimes_is_plumbing(const struct stall_frame *frame)
 		"v8::internal::(anonymous namespace)::Invoke",
 		"v8::internal::FunctionCallbackArguments::",
 		"v8::internal::MicrotaskQueue::", "v8::internal::InvokeFunctionCallback",
+		"v8::internal::(anonymous namespace)::HandleApiCall",
 		"v8::Function::", "v8::Script::Run", "node::", "uv_", "uv__",
 		/* CPython: how a function written in C is called */
 		"_PyEval_", "PyEval_", "_PyFunction_", "_PyObject_", "PyObject_",
