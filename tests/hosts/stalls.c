@@ -7,8 +7,9 @@
  * CASE: cpu, fsync (of a slow file), getaddrinfo (with a resolver that takes its time), mutex
  * (that another thread holds), or nothing (only timers, for ever). fsync and getaddrinfo want to be root: they work in
  * namespaces of their own. Each stall becomes a line of LOG, as JSON: its case, the guilty
- * function and line, and when it began and ended (CLOCK_MONOTONIC, nanoseconds). Says "done"
- * after the last one and lives on; or "skip WHY".
+ * function and line, when it began and ended (CLOCK_MONOTONIC, nanoseconds), and how long
+ * the kernel kept the thread waiting for a processor. Says "done" after the last one and
+ * lives on; or "skip WHY".
  */
 
 #include <arpa/inet.h>
@@ -41,7 +42,7 @@ static int guilty_line;
 
 static const char *log_path, *case_name;
 static unsigned gap_ms, length_ms, count;
-static uint64_t start_ns, end_ns;
+static uint64_t start_ns, end_ns, run_delay_ns;
 static unsigned turns; /* to begin with: a loop has to wait before it is one */
 static struct event *timer;
 static void (*block)(void);
@@ -181,6 +182,19 @@ use_names(const char *directory)
 	serve_names();
 }
 
+/* How long the kernel has kept this thread waiting for a processor. */
+static uint64_t
+run_delay(void)
+{
+	FILE *file = fopen("/proc/thread-self/schedstat", "re");
+	uint64_t delay = 0;
+
+	if (!file || fscanf(file, "%*u %" SCNu64, &delay) != 1)
+		abort();
+	fclose(file);
+	return delay;
+}
+
 static void
 write_log(void)
 {
@@ -190,8 +204,9 @@ write_log(void)
 		abort();
 	fprintf(file,
 		"{\"case\":\"%s\",\"function\":\"%s\",\"lines\":[%d],"
-		"\"start\":%" PRIu64 ",\"end\":%" PRIu64 "}\n",
-		case_name, guilty_function, guilty_line, start_ns, end_ns);
+		"\"start\":%" PRIu64 ",\"end\":%" PRIu64 ",\"run_delay_ns\":%" PRIu64
+		"}\n",
+		case_name, guilty_function, guilty_line, start_ns, end_ns, run_delay_ns);
 	fclose(file);
 }
 
@@ -212,9 +227,11 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	} else if (turns++ < 5) {
 		gap = (struct timeval){.tv_usec = 40000};
 	} else if (count) {
+		run_delay_ns = run_delay();
 		start_ns = now_ns();
 		block();
 		end_ns = now_ns();
+		run_delay_ns = run_delay() - run_delay_ns;
 		if (guilty_function)
 			gap = (struct timeval){.tv_usec = 1000};
 	}
