@@ -63,6 +63,7 @@ OTHERS = {
         ("monitorEventLoopDelay({resolution: 10})", {"MONITOR": "1"}, None, False),
         ("prom-client, default metrics", {}, "prom_client.js", True),
         ("blocked-at", {}, "blocked_at.js", True),
+        ("@sentry/node-native", {}, "sentry_native.js", True),
     ],
     "asyncio": [
         ("a task that sleeps 10 ms", {"MONITOR": "1"}, None, False),
