@@ -9,14 +9,15 @@
  *   aside at a thread's first look, with malloc: a thread that has run Python has had it.
  *   With subinterpreters in use PyGILState_Check() always says yes, up to 3.13.
  * - _Py_DumpTraceback(descriptor, state) is what faulthandler calls: no lock, no memory, it
- *   looks at no more than frames and what they point to. Exported up to 3.12; 3.13 and 3.14
- *   keep it to themselves, and there is no Python stack; 3.15 has it for everybody as
- *   PyUnstable_DumpTraceback().
+ *   looks at no more than frames and what they point to. 3.8, 3.11 and 3.12 export it; 3.9,
+ *   3.10, 3.13 and 3.14 keep it to themselves, and there is no Python stack; 3.15 has it for
+ *   everybody as PyUnstable_DumpTraceback().
  *   But frames are not always in order: up to 3.12 the evaluation loop begins with hanging
  *   a record that it has on its stack into the thread's state, and fills it in some
  *   instructions later. What was on the stack there before would be taken for a frame. So
- *   no stack is taken at the beginning of that function, and in 3.11, whose structures are
- *   laid down below, all frames are looked at first, in a way that cannot crash.
+ *   no stack is taken at the beginning of that function, and in 3.11 and 3.12, whose
+ *   structures are laid down below, all frames are looked at first, in a way that cannot
+ *   crash.
  * - While the interpreter ends, the states of other threads are freed: Py_IsFinalizing(),
  *   before 3.13 _Py_IsFinalizing(), tells.
  */
@@ -26,19 +27,24 @@
 #include "probes/memory.h"
 #include "probes/symbols.h"
 
-#define PROLOGUE_BYTES \
-	256        /* of the evaluation loop; gcc 12 needs 109 of them on x86-64 */
+/* Of the evaluation loop; gcc 12 needs 109 of them on x86-64 for 3.11, 173 for 3.12. */
+#define PROLOGUE_BYTES 256
 #define FRAMES 100 /* that are written */
 
-/* Offsets in CPython 3.11 on 64-bit machines: Include/cpython/pystate.h and code.h,
+/* Where things are on 64-bit machines: Include/cpython/pystate.h and code.h,
  * Include/internal/pycore_frame.h. */
-enum { STATE_CFRAME = 56, CFRAME_FRAME = 8, FRAME_CODE = 32, FRAME_PREVIOUS = 48 };
-enum { OBJECT_TYPE = 8, CODE_FILE = 112, CODE_NAME = 120 };
+enum { STATE_CFRAME = 56, OBJECT_TYPE = 8, CODE_FILE = 112, CODE_NAME = 120 };
+struct layout {
+	unsigned version; /* as Py_Version has it */
+	uint8_t cframe_frame, frame_code, frame_previous;
+};
+static const struct layout layouts[] = {{0x030b, 8, 32, 48}, {0x030c, 0, 0, 8}};
 
 static int prepared;
 static void *initialize;
-static uint64_t evaluation;              /* _PyEval_EvalFrameDefault() */
-static uint64_t code_type, unicode_type; /* 0: not 3.11, or another layout */
+static uint64_t evaluation; /* _PyEval_EvalFrameDefault() */
+static uint64_t code_type, unicode_type;
+static const struct layout *layout; /* NULL: unknown */
 static void *(*get_this_thread_state)(void);
 static int (*check)(void);
 static int (*is_finalizing)(void);
@@ -69,10 +75,12 @@ python_prepare(void)
 	*(void **)&is_finalizing = find_either("Py_IsFinalizing", "_Py_IsFinalizing");
 	evaluation = (uintptr_t)symbols_find("_PyEval_EvalFrameDefault", NULL);
 	version = symbols_find("Py_Version", NULL);
-	if (version && *version >> 16 == 0x030b && sizeof(void *) == 8) {
-		code_type = (uintptr_t)symbols_find("PyCode_Type", NULL);
-		unicode_type = (uintptr_t)symbols_find("PyUnicode_Type", NULL);
-	}
+	code_type = (uintptr_t)symbols_find("PyCode_Type", NULL);
+	unicode_type = (uintptr_t)symbols_find("PyUnicode_Type", NULL);
+	for (size_t i = 0; i < sizeof(layouts) / sizeof(*layouts); i++)
+		if (version && *version >> 16 == layouts[i].version && code_type &&
+			unicode_type && sizeof(void *) == 8)
+			layout = &layouts[i];
 	*(void **)&dump_traceback =
 		find_either("PyUnstable_DumpTraceback", "_Py_DumpTraceback");
 }
@@ -110,17 +118,19 @@ is_code(uint64_t address)
 static int
 is_in_order(uint64_t state)
 {
-	uint64_t frame =
-		memory_pointer(memory_pointer(state + STATE_CFRAME) + CFRAME_FRAME);
-	uint64_t words[FRAME_PREVIOUS / 8 + 1], last = 0;
+	uint64_t cframe = memory_pointer(state + STATE_CFRAME), last = 0, words[8];
+	uint64_t frame = memory_pointer(cframe + layout->cframe_frame);
 
 	for (int i = 0; frame && i < FRAMES; i++) {
-		if (memory_copy(frame, words, sizeof(words)) != sizeof(words) ||
-			(words[FRAME_CODE / 8] != last &&
-				!is_code(words[FRAME_CODE / 8])))
+		uint64_t code;
+
+		if (memory_copy(frame, words, sizeof(words)) != sizeof(words))
 			return 0;
-		last = words[FRAME_CODE / 8];
-		frame = words[FRAME_PREVIOUS / 8];
+		code = words[layout->frame_code / 8];
+		if (code != last && !is_code(code))
+			return 0;
+		last = code;
+		frame = words[layout->frame_previous / 8];
 	}
 	return 1;
 }
@@ -132,7 +142,7 @@ python_dump(void *state, uint64_t pc, int descriptor)
 		return 0;
 	if (pc - evaluation < PROLOGUE_BYTES)
 		return -1;
-	if (code_type && unicode_type && !is_in_order((uintptr_t)state))
+	if (layout && !is_in_order((uintptr_t)state))
 		return -1;
 	dump_traceback(descriptor, state);
 	return 0;
