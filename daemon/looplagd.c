@@ -30,6 +30,7 @@
 #include "daemon/pages.h"
 #include "daemon/reload.h"
 #include "daemon/sockets.h"
+#include "daemon/stall_log.h"
 #include "probes/probe.h"
 
 #define OWN_GROUPNAME "looplagd"
@@ -48,6 +49,7 @@ struct looplagd {
 	struct sockets sockets;
 	struct collector *collector;
 	struct alerting *alerting;
+	struct stall_log *stall_log;
 	struct pages *pages;
 	struct http *http;
 };
@@ -295,6 +297,11 @@ start_collector(struct looplagd *daemon)
 		return -1;
 	}
 	use_configuration(daemon, reload_configuration(daemon->reload));
+	daemon->stall_log =
+		stall_log_new(daemon->loop, collector_stalls(daemon->collector));
+	if (!daemon->stall_log)
+		log_warn("stalls", "cannot write of stalls: out of memory; going on "
+				   "without");
 	if (probe_start(daemon->sockets.probe.path))
 		log_warn("probe", "cannot measure looplagd's own loop, going on without");
 	return 0;
@@ -303,6 +310,7 @@ start_collector(struct looplagd *daemon)
 static void
 stop_collector(struct looplagd *daemon)
 {
+	stall_log_free(daemon->stall_log);
 	alerting_close(daemon->alerting);
 	collector_close(daemon->collector);
 }

@@ -81,6 +81,17 @@ stalls_subscribe(struct stalls *stalls, stalls_fn fn, void *arg)
 	return 0;
 }
 
+void
+stalls_unsubscribe(struct stalls *stalls, stalls_fn fn, void *arg)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < stalls->subscriber_count; i++)
+		if (stalls->subscribers[i].fn != fn || stalls->subscribers[i].arg != arg)
+			stalls->subscribers[kept++] = stalls->subscribers[i];
+	stalls->subscriber_count = kept;
+}
+
 static void
 tell(const struct stalls *stalls, const struct entry *entry, enum stalls_event event)
 {

@@ -34,6 +34,10 @@ stalls_free(struct stalls *stalls);
 __attribute__((warn_unused_result)) int
 stalls_subscribe(struct stalls *stalls, stalls_fn fn, void *arg);
 
+/* Nothing is told to fn(arg, ...) any more. */
+void
+stalls_unsubscribe(struct stalls *stalls, stalls_fn fn, void *arg);
+
 /* A stall begins: `stall` without id, length, cause, shares and sample. Returns its id, or
  * 0 without memory. */
 uint64_t
