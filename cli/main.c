@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/run.h"
+#include "cli/stalls.h"
 
 #define EXIT_USAGE 2
 #define LONGEST_VERB 16
@@ -24,6 +25,7 @@ static const struct verb {
 	const char *summary; /* NULL: an option's other name */
 } verbs[] = {
 	{"run", run_main, "run a command and report how late its event loops were"},
+	{"stalls", stalls_main, "show when loops were stuck, why, and in which line"},
 	{"help", help_main, "show this text, or that of a command"},
 	{"--help", help_main, NULL},
 	{"-h", help_main, NULL},

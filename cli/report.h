@@ -6,6 +6,7 @@
 #ifndef LOOPLAG_CLI_REPORT_H
 #define LOOPLAG_CLI_REPORT_H
 
+#include <stdint.h>
 #include <stdio.h>
 
 struct groups;
@@ -15,7 +16,8 @@ struct style;
 struct report_run {
 	char *const *argv;
 	double seconds;
-	int status; /* as waitpid() gives it */
+	int status;            /* as waitpid() gives it */
+	uint64_t threshold_ns; /* a longer iteration is a stall */
 };
 
 /* How many loops, dead or alive, the groups have seen, threads of one name counting once. */

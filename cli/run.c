@@ -24,11 +24,11 @@
 #include "cli/command.h"
 #include "cli/preload.h"
 #include "cli/report.h"
+#include "cli/report_stalls.h"
 #include "cli/run_options.h"
 #include "cli/session.h"
 #include "cli/spawn.h"
 #include "cli/style.h"
-#include "daemon/api.h"
 
 /* Warn. If nobody reads it any more, that is no reason not to run the command. */
 __attribute__((format(printf, 1, 2))) static void
@@ -131,7 +131,8 @@ not_run(const char *command, int error)
 /* The report for people. Composed first, so that it does not mingle with what else goes
  * to a terminal. */
 static void
-write_text(const struct groups *groups, const struct report_run *run, FILE *out)
+write_text(const struct groups *groups, const struct worst *worst,
+	const struct report_run *run, FILE *out)
 {
 	struct style style = style_of(out);
 	char *text = NULL;
@@ -143,6 +144,7 @@ write_text(const struct groups *groups, const struct report_run *run, FILE *out)
 	if (out == stderr)
 		putc('\n', page);
 	report_text(groups, run, &style, page);
+	report_stalls_text(worst, run->threshold_ns, &style, page);
 	if (!fclose(page))
 		fputs(text, out);
 	free(text);
@@ -164,12 +166,12 @@ write_report(struct session *session, const struct run_options *options,
 		warning("no event loop was seen: no process registered (shells and small "
 			"tools never do)");
 	if (options->report == RUN_JSON) {
-		char *json = api_groups(groups, NULL, API_RUN);
+		char *json = report_stalls_json(groups, session_worst(session));
 
 		fputs(json ? json : "", out);
 		free(json);
 	} else if (loops) {
-		write_text(groups, run, out);
+		write_text(groups, session_worst(session), run, out);
 	}
 	if (fflush(out) || ferror(out))
 		warning("cannot write the report to %s: %s",
@@ -200,7 +202,7 @@ collect(const struct run_options *options, const char *library, bool warned)
 			strerror(errno));
 		return RUN_FAILED;
 	}
-	r = session_open(&session);
+	r = session_open(options->threshold_ns, &session);
 	if (r) {
 		fprintf(stderr,
 			"looplag: cannot listen for the probe in a directory of our "
@@ -208,6 +210,7 @@ collect(const struct run_options *options, const char *library, bool warned)
 			strerror(-r));
 		return RUN_FAILED;
 	}
+	run.threshold_ns = session_threshold_ns(session);
 	r = prepare_environment(library, session_socket(session), options->groupname);
 	if (!r)
 		r = session_run(session, options->argv, &run.status, &run.seconds);

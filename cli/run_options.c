@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/duration.h"
 #include "probes/segment.h"
 
 #define DEFAULT_SOCKET RUNSTATEDIR "/looplag/probe.sock"
@@ -21,6 +22,7 @@ static const struct option long_options[] = {
 	{"output", required_argument, NULL, 'o'},
 	{"report", required_argument, NULL, 'r'},
 	{"socket", required_argument, NULL, 's'},
+	{"threshold", required_argument, NULL, 't'},
 	{0},
 };
 
@@ -38,6 +40,7 @@ static const char help[] =
 	"                     none: leave the command to looplagd\n"
 	"  --output FILE      write the report to FILE (-: standard output)\n"
 	"  --socket PATH      where looplagd listens (" DEFAULT_SOCKET ")\n"
+	"  --threshold TIME   report where a loop was stuck for longer (100ms)\n"
 	"  --help             show this text\n"
 	"\n"
 	"See looplag(1).\n";
@@ -113,12 +116,22 @@ run_options_parse(
 			ret_options->socket = optarg;
 			ret_options->socket_chosen = true;
 			break;
+		case 't':
+			if (duration_parse(optarg, &ret_options->threshold_ns) ||
+				ret_options->threshold_ns < SEGMENT_LONG_NS) {
+				usage_error(
+					"--threshold takes a time like 50ms, not less "
+					"than 10ms, not '%s'",
+					optarg);
+				return -1;
+			}
+			break;
 		case ':':
 			usage_error("%s needs a value", argv[optind - 1]);
 			return -1;
 		default:
 			/* Of letters in a row getopt tells the unknown one alone. */
-			if (optopt && !strchr("ghors", optopt))
+			if (optopt && !strchr("ghorst", optopt))
 				usage_error("unknown option '-%c'", optopt);
 			else
 				usage_error("unknown option '%s'", argv[optind - 1]);
@@ -134,7 +147,12 @@ run_options_parse(
 		usage_error("--output goes with a report, and --report is none");
 		return -1;
 	}
-	if (ret_options->output && ret_options->report == RUN_DEFAULT)
+	if (ret_options->threshold_ns && ret_options->report == RUN_NONE) {
+		usage_error("--threshold goes with a report, and --report is none");
+		return -1;
+	}
+	if ((ret_options->output || ret_options->threshold_ns) &&
+		ret_options->report == RUN_DEFAULT)
 		ret_options->report = RUN_TEXT;
 	return 0;
 }

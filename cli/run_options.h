@@ -4,6 +4,7 @@
 #define LOOPLAG_CLI_RUN_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Exit statuses that are not the command's: wrong usage, a failure of looplag's own, and
  * what a shell says of a command that it cannot run or find. */
@@ -16,7 +17,8 @@ struct run_options {
 	const char *groupname; /* NULL: not given */
 	const char *output;    /* the same */
 	const char *socket;
-	bool socket_chosen; /* not the default one */
+	bool socket_chosen;    /* not the default one */
+	uint64_t threshold_ns; /* 0: not given */
 	enum run_report report;
 	char **argv; /* the command, not empty */
 };

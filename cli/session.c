@@ -17,7 +17,9 @@
 #include <unistd.h>
 
 #include "cli/spawn.h"
+#include "cli/worst.h"
 #include "daemon/collector.h"
+#include "daemon/configuration.h"
 #include "daemon/event.h"
 
 #define DIRECTORY "/looplag.XXXXXX"
@@ -25,11 +27,14 @@
 #define DOORBELL "/doorbell"
 #define PATH_BYTES (sizeof((struct sockaddr_un *)0)->sun_path + sizeof DOORBELL)
 #define BACKLOG 512
+#define CAPTURES_PER_MINUTE 600
 
 /* The last registrations: how often and how long to look whether more are waiting. */
 #define DRAIN_NS 5000000u
 #define DRAINS_MAX 200
 #define DRAINS_QUIET 2
+/* The last stacks: how often to look whether they have come. */
+#define STACKS_NS 20000000u
 
 struct session {
 	char directory[sizeof((struct sockaddr_un *)0)->sun_path - sizeof SOCKET];
@@ -38,6 +43,8 @@ struct session {
 	struct event_loop *loop;
 	struct spawn *spawn;
 	struct collector *collector;
+	uint64_t threshold_ns;
+	struct worst *worst;
 	struct event_watch *drain;
 	unsigned drains, quiet_drains;
 	uint64_t end_ns; /* of the command */
@@ -91,13 +98,40 @@ doorbell_path(const struct session *session, char ret_path[PATH_BYTES])
 	return ret_path;
 }
 
+/* Collect, with a doorbell. Returns 0 or -errno. */
+static int
+start_collector(struct session *session, uint64_t threshold_ns)
+{
+	struct configuration *configuration = configuration_default();
+	char doorbell[PATH_BYTES];
+	struct collector_options options = {
+		.socket = session->socket,
+		.doorbell_path = doorbell_path(session, doorbell),
+		/* Even in a service: it is the command's loops that are asked for. */
+		.ignore_units = true,
+	};
+	int r = -ENOMEM;
+
+	if (configuration)
+		r = collector_open(session->loop, &options, &session->collector);
+	if (!r) {
+		if (threshold_ns)
+			configuration->threshold_ns = threshold_ns;
+		/* Somebody wants to know exactly what this command does. */
+		configuration->captures_per_minute = CAPTURES_PER_MINUTE;
+		session->threshold_ns = configuration->threshold_ns;
+		collector_configure(session->collector, configuration);
+		session->worst = worst_new(collector_stalls(session->collector));
+		r = session->worst ? 0 : -ENOMEM;
+	}
+	configuration_free(configuration);
+	return r;
+}
+
 int
-session_open(struct session **ret_session)
+session_open(uint64_t threshold_ns, struct session **ret_session)
 {
 	struct session *session = calloc(1, sizeof *session);
-	/* Even in a service: it is the command's loops that are asked for. */
-	struct collector_options options = {.ignore_units = true};
-	char doorbell[PATH_BYTES];
 	int r;
 
 	if (!session)
@@ -107,11 +141,8 @@ session_open(struct session **ret_session)
 	/* Before there is anything to be left behind. */
 	session->spawn = session->loop ? spawn_new(session->loop) : NULL;
 	r = session->spawn ? listen_privately(session) : -ENOMEM;
-	if (!r) {
-		options.socket = session->socket;
-		options.doorbell_path = doorbell_path(session, doorbell);
-		r = collector_open(session->loop, &options, &session->collector);
-	}
+	if (!r)
+		r = start_collector(session, threshold_ns);
 	if (r) {
 		session_close(session);
 		return r;
@@ -140,6 +171,7 @@ session_close(struct session *session)
 		return;
 	session_shut(session);
 	event_watch_free(session->drain);
+	worst_free(session->worst);
 	collector_close(session->collector);
 	spawn_free(session->spawn);
 	event_loop_free(session->loop);
@@ -152,6 +184,23 @@ const char *
 session_socket(const struct session *session)
 {
 	return session->address.sun_path;
+}
+
+/* Go on while stacks of the last stalls may still come: V8 gives its part when a native
+ * call returns, and symbols are looked up in a thread. */
+static void
+await_stacks(void *arg)
+{
+	struct session *session = arg;
+
+	event_watch_free(session->drain);
+	session->drain = NULL;
+	collector_read(session->collector);
+	if (worst_is_waiting(session->worst, event_now_ns()))
+		session->drain =
+			event_after(session->loop, STACKS_NS, await_stacks, session);
+	if (!session->drain)
+		event_loop_stop(session->loop);
 }
 
 /* Go on while registrations wait: a command may end just after it has sent one. What was
@@ -168,7 +217,7 @@ drain(void *arg)
 	if (session->quiet_drains < DRAINS_QUIET && session->drains++ < DRAINS_MAX)
 		session->drain = event_after(session->loop, DRAIN_NS, drain, session);
 	if (!session->drain)
-		event_loop_stop(session->loop);
+		await_stacks(session);
 }
 
 static void
@@ -192,6 +241,7 @@ session_run(
 	if (r)
 		return r;
 	collector_read(session->collector);
+	worst_finish(session->worst);
 	*ret_status = spawn_status(session->spawn);
 	*ret_seconds = (double)(session->end_ns - start_ns) / 1e9;
 	return 0;
@@ -201,6 +251,18 @@ struct groups *
 session_groups(struct session *session)
 {
 	return collector_groups(session->collector);
+}
+
+uint64_t
+session_threshold_ns(const struct session *session)
+{
+	return session->threshold_ns;
+}
+
+const struct worst *
+session_worst(const struct session *session)
+{
+	return session->worst;
 }
 
 uint64_t

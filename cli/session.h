@@ -10,10 +10,12 @@
 
 struct groups;
 struct session;
+struct worst;
 
-/* Make the socket and listen. Returns 0 or -errno. */
+/* Make the socket and listen; an iteration longer than the threshold (0: than the default
+ * one) is a stall. Returns 0 or -errno. */
 __attribute__((warn_unused_result)) int
-session_open(struct session **ret_session);
+session_open(uint64_t threshold_ns, struct session **ret_session);
 /* Removes the socket too. */
 void
 session_close(struct session *session);
@@ -35,6 +37,13 @@ session_shut(struct session *session);
 /* What was seen until the command ended; borrowed. */
 struct groups *
 session_groups(struct session *session);
+
+uint64_t
+session_threshold_ns(const struct session *session);
+
+/* Where it was stuck; borrowed. */
+const struct worst *
+session_worst(const struct session *session);
 
 /* How many processes loaded the probe. */
 uint64_t
