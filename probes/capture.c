@@ -97,19 +97,21 @@ find_module(void *context, uint64_t pc, struct unwind_module *ret_module)
 	return 0;
 }
 
+/* Tell whether a filter of system calls was set up in the thread since, which may kill it
+ * for those that its handler makes. Who cannot tell does not try. */
 static int
-read_sandbox(uint32_t tid)
+is_sandboxed(uint32_t tid)
 {
 	int now = tasks_filters(tid);
 
-	return now < 0 || now != filters ? -1 : 0;
+	return now < 0 || now > filters;
 }
 
 /* Stop the thread. Its facts are borrowed until it is let go. */
 static enum segment_result
 stop(uint32_t tid, const struct handler_facts **ret_facts)
 {
-	if (read_sandbox(tid))
+	if (is_sandboxed(tid))
 		return SEGMENT_RESULT_SANDBOX;
 	switch (handler_stop(tid, SIGNAL_NS, ret_facts)) {
 	case 0:

@@ -173,7 +173,7 @@ struct segment_slot {
 	uint64_t nested_wait_ns; /* added: in iterations, time in the waits of others */
 	char label[SEGMENT_NAME_BYTES - 32]; /* name given by the program, or empty */
 	/* added: when the wait for something else began in which a thread of the loop is
-	 * right now, inside an iteration; 0: in none */
+	 * right now, inside an iteration; 0, or before that iteration began: in none */
 	uint64_t nested_since_ns;
 	uint64_t reserved[12];
 	struct segment_long ring[SEGMENT_RING];

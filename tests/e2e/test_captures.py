@@ -12,7 +12,8 @@ import pytest
 
 from harness import HOSTS, PYTHON, host_program, wait_for
 from segments import (HANDLER, HELPER_AWAKE, HELPER_NONE, HELPER_REFUSED, HOLDS_GIL,
-                      PYTHON_STATE, ROLE_HOLDER, ROLE_LOOP, SILENT, TAKEN, WAITS_GIL)
+                      PYTHON_STATE, ROLE_HOLDER, ROLE_LOOP, SANDBOX, SILENT, TAKEN,
+                      WAITS_GIL)
 
 STALL = 0.1
 CAPTURED = HOSTS / "captured.py"
@@ -158,6 +159,13 @@ def test_a_thread_that_blocks_the_signal_is_silent(segments, target):
     server = captured(target, segments, "fall_asleep", BLOCK="1")
     found = capture(segments, server.pid)
     assert found.result == SILENT
+    assert not found.natives and not found.python
+
+
+def test_a_thread_in_a_sandbox_that_it_has_set_up_is_left_alone(segments, target):
+    server = captured(target, segments, "fall_asleep", FILTER="1")
+    found = capture(segments, server.pid)
+    assert found.result == SANDBOX
     assert not found.natives and not found.python
 
 
