@@ -157,3 +157,31 @@ def test_a_scrape_starts_the_daemon_where_systemd_holds_the_port(machine):
     assert machine.property("looplagd.service", "ActiveState") == "inactive"
     assert metrics(machine).value("looplag_build_info") == 1
     assert machine.property("looplagd.service", "ActiveState") == "active"
+
+
+def test_a_reload_loads_the_file_in_its_place_all_or_nothing(machine):
+    successful = "looplag_config_last_reload_successful"
+    firing = "looplag_alert_firing{"
+    file = "/etc/looplag/looplagd.yaml"
+    sample = "/usr/share/doc/looplag/examples/looplagd.yaml"
+    pid = machine.property("looplagd.service", "MainPID")
+    machine.run("install", "-D", "-m", "644", sample, file)
+    machine.run("systemctl", "reload", "looplagd.service")
+    wait_for(lambda: f"loaded {file} again" in said(machine), 20, "it is loaded")
+    wait_for(lambda: firing in machine.get(METRICS), 20, "the default alerts look")
+    machine.run("sh", "-c", f"echo 'alerts: []' >>{file}")
+    machine.run("systemctl", "reload", "looplagd.service")
+    wait_for(lambda: firing not in machine.get(METRICS), 20, "alerts are off")
+    machine.run("sh", "-c", f"echo 'stack: no' >>{file}")
+    machine.run("systemctl", "reload", "looplagd.service")
+    wait_for(lambda: metrics(machine).value(successful) == 0, 20, "the mistake is told")
+    assert "did you mean stacks?" in said(machine)
+    machine.run("rm", file)
+    machine.run("systemctl", "reload", "looplagd.service")
+    wait_for(lambda: metrics(machine).value(successful) == 1, 20, "all is well again")
+    assert machine.property("looplagd.service", "ActiveState") == "active"
+    assert machine.property("looplagd.service", "MainPID") == pid
+
+
+def said(machine):
+    return machine.run("journalctl", "--boot", "--unit=looplagd", "--quiet", "--no-pager")
