@@ -5,6 +5,7 @@
 
 #include "daemon/capture_reader.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,23 +164,24 @@ capture_reader_read(const struct capture_reader_place *place, unsigned index,
 {
 	struct segment_capture *record = malloc(sizeof(*record));
 	struct capture *capture = NULL;
-	uint64_t sequence;
+	uint64_t before, after;
 	uint32_t js_state;
 
 	for (int i = 0; record && !capture && i < TRIES; i++) {
-		/* What stands before the sequence in time is read before it. The part
-		 * about JavaScript is there if its state said so beforehand. */
+		/* One call of pread may copy in any order: the sequence and what must be
+		 * read before the rest have a call of their own. */
 		if (!read_at(place, index, record, HEAD_BYTES) || !fits(record, key))
 			break;
+		before = record->sequence;
 		js_state = record->js_state;
-		if (!read_at(place, index, record, sizeof(*record)) ||
-			!fits(record, key) ||
-			!read_at(place, index, &sequence, sizeof(sequence)))
+		atomic_thread_fence(memory_order_acquire);
+		if (!read_at(place, index, record, sizeof(*record)))
 			break;
-		if (sequence != record->sequence)
+		atomic_thread_fence(memory_order_acquire);
+		if (!read_at(place, index, &after, sizeof(after)) || after != before)
 			continue;
-		if (js_state != SEGMENT_JS_TAKEN && record->js_state == SEGMENT_JS_TAKEN)
-			record->js_state = js_state;
+		/* The part about JavaScript is all there if that was said beforehand. */
+		record->js_state = js_state;
 		capture = capture_reader_parse(record);
 	}
 	free(record);

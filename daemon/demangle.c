@@ -165,6 +165,12 @@ demangle(const char *name, char *ret_name, size_t size)
 	if (strncmp(s, "_Z", 2) != 0)
 		return false;
 	s += 2;
+	/* Where a virtual function is entered for a base class: Th, an offset, and the rest. */
+	if (s[0] == 'T' && s[1] == 'h') {
+		s += 2 + strspn(s + 2, "n0123456789");
+		if (*s++ != '_')
+			return false;
+	}
 	nested = *s == 'N';
 	if (nested) {
 		s++;

@@ -12,7 +12,7 @@
 
 #include "daemon/runtimes.h"
 
-#define LEADING_MAX 8 /* native frames before those of a script */
+#define LEADING_MAX 12 /* native frames before those of a script */
 
 #define FNV_OFFSET 0xcbf29ce484222325ull
 #define FNV_PRIME 0x100000001b3ull

@@ -105,6 +105,15 @@ runtimes_is_plumbing(const struct stall_frame *frame)
 		"v8::internal::MicrotaskQueue::", "v8::internal::InvokeFunctionCallback",
 		"v8::internal::(anonymous namespace)::HandleApiCall",
 		"v8::Function::", "v8::Script::Run", "node::", "uv_", "uv__",
+		/* V8's memory; its collections are kept by one name */
+		"v8::internal::Scavenger", "v8::internal::MarkCompact",
+		"v8::internal::Marking", "v8::internal::MainMarking",
+		"v8::internal::IncrementalMarking", "v8::internal::Sweeper",
+		"v8::internal::AllocationCounter", "v8::internal::HeapAllocator",
+		"v8::internal::Heap::", "v8::internal::Factory",
+		"v8::internal::HandleScope", "v8::internal::BodyDescriptor",
+		"v8::internal::ClearStale", "v8::internal::LocalHeap",
+		"v8::internal::PagedSpace", "v8::internal::NewSpace", "v8::platform::",
 		/* CPython: how a function written in C is called */
 		"_PyEval_", "PyEval_", "_PyFunction_", "_PyObject_", "PyObject_",
 		"PyVectorcall_", "_TAIL_CALL_", "cfunction_", "method_vectorcall",
@@ -114,6 +123,9 @@ runtimes_is_plumbing(const struct stall_frame *frame)
 		"gen_send_ex", "gen_iternext", "_asyncio_", "task_step",
 		"TaskStepMethWrapper", "PyIter_", "PyEval_RestoreThread", "take_gil"};
 
+	if (frame->function &&
+		strcmp(frame->function, "v8::internal::Heap::CollectGarbage") == 0)
+		return false;
 	if (begins_with_one(frame->function, prefixes, COUNT(prefixes)))
 		return true;
 	/* Without a name a frame of the runtime says nothing. */
@@ -176,9 +188,9 @@ rank_of_script(const struct stall_frame *frame)
 		"/site-packages/", "/dist-packages/", "/node_modules/"};
 	const char *name = base_name(frame->file);
 
-	if (!frame->file)
-		return RUNTIMES_UNNAMED;
-	if (begins_with(frame->file, "node:") || in_python_library(frame->file))
+	/* Without a file it is built in: Array.map. */
+	if (!frame->file || begins_with(frame->file, "node:") ||
+		in_python_library(frame->file))
 		return RUNTIMES_RUNTIME;
 	for (size_t i = 0; i < COUNT(packages); i++)
 		if (strstr(frame->file, packages[i]))

@@ -121,6 +121,24 @@ parse_place(struct piece place, struct stall_frame *frame)
 			      : words_clean(place.at, (size_t)(place.end - place.at));
 }
 
+/* The function's own name: what V8 writes as TYPE.NAME [as PROPERTY] has the type of the
+ * object on which it was called, and the property by which. A plain object's says nothing. */
+static char *
+function_name(struct piece function)
+{
+	struct piece rest = function;
+	const char *as =
+		memmem(function.at, (size_t)(function.end - function.at), " [as ", 5);
+
+	if (as && function.end[-1] == ']')
+		function.end = as;
+	if (skip(&rest, "Object.") && !starts_with(&rest, "<"))
+		function.at = rest.at;
+	if (function.at >= function.end || equals(&function, "<anonymous>"))
+		return NULL;
+	return words_clean(function.at, (size_t)(function.end - function.at));
+}
+
 /* Returns whether the line is a frame. */
 static bool
 parse_line(struct piece line, struct stall_frame *ret_frame)
@@ -141,9 +159,7 @@ parse_line(struct piece line, struct stall_frame *ret_frame)
 		open = memmem(line.at, (size_t)(line.end - line.at), " (", 2);
 	if (open) {
 		function = (struct piece){line.at, open};
-		if (!equals(&function, "<anonymous>") && function.at < function.end)
-			frame.function = words_clean(
-				function.at, (size_t)(function.end - function.at));
+		frame.function = function_name(function);
 		line.at = open + 2;
 		line.end--;
 	}

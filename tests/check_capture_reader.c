@@ -328,7 +328,12 @@ START_TEST(stacks_of_v8_are_understood)
 		"crunch|/srv/app.js|2 -|/srv/app.js|9");
 	ck_assert_str_eq(
 		v8("    at async Server.handle [as x] (file:///srv/a%20b.mjs:3:4)"),
-		"Server.handle [as x]|/srv/a b.mjs|3");
+		"Server.handle|/srv/a b.mjs|3");
+	ck_assert_str_eq(
+		v8("Object.f [as g] (/a.js:1:1)\nObject.<anonymous> (/a.js:2:1)\n"
+		   "Object.f (/a.js:3:1)\n[as x] (/a.js:4:1)\nObject. (/a.js:5:1)"),
+		"f|/a.js|1 Object.<anonymous>|/a.js|2 f|/a.js|3 [as x]|/a.js|4 "
+		"-|/a.js|5");
 	ck_assert_str_eq(v8("Module._compile (node:internal/modules/cjs/loader:1:2)"),
 		"Module._compile|node:internal/modules/cjs/loader|1");
 	ck_assert_str_eq(v8("eval (eval at f (/srv/a.js:5:6), <anonymous>:1:1)"),

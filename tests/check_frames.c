@@ -132,11 +132,12 @@ START_TEST(javascript_frames_stand_in_place_of_v8s)
 	native("uv_run", NODE, 6);
 	native("main", NODE, 7);
 	native("__libc_start_main", LIBC, 8);
-	js("handle", "/srv/app.js", 4);
+	js("Array.map", NULL, 0);
+	js("handle", "/srv/node_modules/app/app.js", 4);
 	js("Server.emit", "node:events", 517);
 	js("onread", "node:internal/stream_base_commons", 190);
 	ck_assert_str_eq(functions(),
-		"v8::internal::JsonParser::ParseJsonValue handle Server.emit");
+		"v8::internal::JsonParser::ParseJsonValue Array.map handle Server.emit");
 	ck_assert_str_eq(application(), "handle");
 }
 END_TEST
@@ -148,6 +149,21 @@ START_TEST(a_loop_in_javascript_shows_no_native_frame)
 	native("main", NODE, 7);
 	js("crunch", "/srv/app.js", 2);
 	ck_assert_str_eq(functions(), "crunch");
+}
+END_TEST
+
+START_TEST(a_collection_of_garbage_has_one_name)
+{
+	native("v8::internal::Scavenger::ScavengeObject", NODE, 1);
+	native("v8::internal::ScavengerCollector::CollectGarbage", NODE, 2);
+	native("v8::internal::Heap::Scavenge", NODE, 3);
+	native("v8::internal::Heap::CollectGarbage", NODE, 4);
+	native("v8::internal::Factory::NewFixedArray", NODE, 5);
+	native("v8::internal::JsonParser::ParseJson", NODE, 6);
+	native("Builtins_CEntry", NODE, 7);
+	js("crunch", "/srv/app.js", 2);
+	ck_assert_str_eq(functions(), "v8::internal::Heap::CollectGarbage "
+				      "v8::internal::JsonParser::ParseJson crunch");
 }
 END_TEST
 
@@ -336,10 +352,13 @@ START_TEST(names_of_cxx_lose_their_arguments)
 		{"_ZN12_GLOBAL__N_15crashEi", "(anonymous namespace)::crash"},
 		{"_Z3addii", "add"},
 		{"_ZN1aILi4ELb1EE1bIPKcEEvv", "a::b"},
+		{"_ZThn56_N4node6crypto13DeriveBitsJobINS0_"
+		 "12PBKDF2TraitsEE16DoThreadPoolWorkEv",
+			"node::crypto::DeriveBitsJob::DoThreadPoolWork"},
 	};
 	static const char *const others[] = {"", "main", "_Z", "_ZN", "_ZN3fo",
 		"_ZN3fooI", "_ZN99999999999999999999aE", "_ZNE", "_ZN3fooISt4pairIiE",
-		"_ZNSt"};
+		"_ZNSt", "_ZTh", "_ZThn5", "_ZThn5_"};
 	char text[512], tiny[4];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -365,6 +384,7 @@ main(void)
 	tcase_add_test(tcase, python_frames_stand_in_place_of_the_interpreters);
 	tcase_add_test(tcase, javascript_frames_stand_in_place_of_v8s);
 	tcase_add_test(tcase, a_loop_in_javascript_shows_no_native_frame);
+	tcase_add_test(tcase, a_collection_of_garbage_has_one_name);
 	tcase_add_test(tcase, without_javascript_native_frames_stay_without_plumbing);
 	tcase_add_test(tcase, of_calls_inside_libc_the_one_that_the_program_made_stays);
 	tcase_add_test(
