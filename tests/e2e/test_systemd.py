@@ -5,6 +5,7 @@ A container boots with looplagd, Debian's redis-server and a Node service, both 
 drop-in, and nothing else changed.
 """
 
+import json
 import os
 import shutil
 import stat
@@ -80,6 +81,13 @@ def measured(machine, unit):
                                   loop="main") > 0
 
 
+def entries(machine, *arguments):
+    """What looplagd has written to the journal."""
+    text = machine.run("journalctl", "--boot", "--unit=looplagd", "--quiet", "--no-pager",
+                       "--output=json", *arguments)
+    return [json.loads(line) for line in text.splitlines()]
+
+
 def test_the_system_is_healthy(machine):
     failed = machine.run("systemctl", "--failed", "--no-legend", "--plain")
     assert (machine.state(), failed) == ("running", "")
@@ -88,9 +96,24 @@ def test_the_system_is_healthy(machine):
     wait_for(lambda: answers(machine), 30, "redis and node answer")
     journal = machine.run("journalctl", "--boot", "--no-pager")
     assert "cannot be preloaded" not in journal
-    warnings = machine.run("journalctl", "--boot", "--unit=looplagd", "--priority=warning",
-                           "--quiet", "--no-pager")
-    assert warnings == ""
+    # What has an id is of the services that are watched.
+    warnings = [entry for entry in entries(machine, "--priority=warning")
+                if "LOOPLAG_GROUP" not in entry]
+    assert warnings == []
+
+
+def test_stalls_are_in_the_journal(machine):
+    """The Node service's loop is stuck for longer than the threshold twice a second."""
+    def ended():
+        return entries(machine, "MESSAGE_ID=1a7866b906b84c43b4607d76028b59c5",
+                       f"LOOPLAG_GROUP={NODE}")
+    entry = wait_for(ended, 30, "a stall in the journal")[0]
+    assert entry["LOOPLAG_LOOP"] == "main"
+    assert entry["LOOPLAG_PID"] == machine.property(NODE, "MainPID")
+    assert int(entry["LOOPLAG_STALL_USEC"]) >= BLOCKED_SECONDS * 1e6 * 0.99
+    assert entry["PRIORITY"] == "6"
+    assert entry["SYSLOG_IDENTIFIER"] == "looplagd"
+    assert entry["MESSAGE"].startswith(f"loop main of {NODE} (process ")
 
 
 def test_looplagd_runs_as_a_user_without_rights(machine):
