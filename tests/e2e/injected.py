@@ -23,6 +23,7 @@ class Injected:
     start: int  # CLOCK_MONOTONIC
     end: int
     run_delay_ns: int = 0  # the thread waited for a processor, in the turns around it too
+    outer_ns: int = 0  # no iteration around it was longer; 0: unknown
 
     @property
     def seconds(self):

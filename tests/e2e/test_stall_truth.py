@@ -5,10 +5,12 @@ A Node and an asyncio program, at the same time, each have 200 stalls from 20 ms
 ones more often than long ones, and log them from inside: from the first statement of the
 callback that blocks to its last one. The iteration is longer than that by what the runtime
 does around the callback, which is some microseconds, unless the machine takes the processor
-away just there. Then the iteration really is that much longer, and the injector cannot see
-it; but the kernel counts how long the thread had to wait for a processor, and the injector
-logs that. A report is right when it differs by at most 1 ms or 1 %, and what is beyond is
-not more than that wait; of that sort no more than one in twenty may be.
+away just there: then the iteration really is that much longer. So the programs have a second
+witness that looplag has nothing to do with: asyncio's selector is wrapped and measures the
+iteration from outside; libuv tells how long it was idle, and all the rest of the time from
+the turn before to the turn after is the most that the iteration can have lasted. A report is
+right when it is at most 1 ms or 1 % shorter than the first and longer than the second, and
+in no more than one case in twenty the second may be needed.
 """
 
 import random
@@ -28,6 +30,9 @@ SHORTEST, LONGEST = 0.020, 3.0
 # From when on an open stall must be seen: threshold, one tick, and what a machine with
 # other things to do takes to run a daemon.
 SEEN_AFTER = THRESHOLD + TICK + 0.030
+# Rules are looked at every second, and what ended in the second before the last look still
+# counts; after that `keep` has to pass between two looks.
+FIRES_WITHIN, CLEARS_WITHIN = 1.3, 4.5
 KINDS = ["node", "asyncio"]
 CASES = {"node": "cpu,atomics", "asyncio": "cpu,sleep"}
 
@@ -100,9 +105,9 @@ def scene(tmp_path_factory):
             gap_ms=40, group=kind, daemon=daemon) for seed, kind in enumerate(KINDS)}
         scraper.start()
         result = {}
-        for kind, host in hosts.items():
-            stalls = host.done(240)
-            time.sleep(0.3)  # a few ticks: what has ended is known then, or never
+        injected_stalls = {kind: host.done(240) for kind, host in hosts.items()}
+        time.sleep(CLEARS_WITHIN + 0.5)  # so that there surely is a time without alerts
+        for kind, stalls in injected_stalls.items():
             reported = injected.stalls(daemon, kind)
             result[kind] = SimpleNamespace(
                 injected=stalls, reported=reported,
@@ -121,8 +126,8 @@ pytestmark = pytest.mark.parametrize("kind", KINDS)
 
 
 def describe(one, reports):
-    return (f"{one.case} of {one.seconds * 1e3:.2f} ms (kept waiting "
-            f"{one.run_delay_ns / 1e6:.2f} ms): {[injected.brief(r) for r in reports]}")
+    return (f"{one.case} of {one.seconds * 1e3:.2f} ms (the iteration at most "
+            f"{one.outer_ns / 1e6:.2f} ms): {[injected.brief(r) for r in reports]}")
 
 
 def test_every_stall_over_the_threshold_is_reported_exactly_once(scene, kind):
@@ -136,8 +141,7 @@ def test_every_stall_over_the_threshold_is_reported_exactly_once(scene, kind):
 
 def test_nothing_under_the_threshold_is_reported(scene, kind):
     wrong = [describe(one, reports) for one, reports in scene[kind].match.pairs
-             if reports and one.seconds < THRESHOLD - 0.001
-             and one.seconds + one.run_delay_ns / 1e9 < THRESHOLD]
+             if reports and one.outer_ns / 1e9 < THRESHOLD - 0.001]
     # An iteration in which nothing was injected: only one that got no processor is long.
     wrong += [injected.brief(report) for report in scene[kind].match.strange
               if report["cause"] != "starved" or report["seconds"] <= THRESHOLD]
@@ -145,20 +149,20 @@ def test_nothing_under_the_threshold_is_reported(scene, kind):
 
 
 def test_lengths_are_exact(scene, kind):
-    wrong, excused, errors = [], 0, []
+    wrong, hidden, errors = [], 0, []
     for one, reports in scene[kind].match.pairs:
+        tolerance = max(0.001, 0.01 * one.seconds)
         for report in reports:
             error = report["seconds"] - one.seconds
-            beyond = abs(error) - max(0.001, 0.01 * one.seconds)
             errors.append(error)
-            if beyond > 0 and error * 1e9 <= one.run_delay_ns and error > 0:
-                excused += 1
-            elif beyond > 0:
+            hidden += error > tolerance
+            if error < -tolerance or report["seconds"] > one.outer_ns / 1e9 + tolerance:
                 wrong.append(describe(one, reports))
     assert not wrong, "\n".join(wrong)
-    assert excused <= len(errors) / 20
-    print(f"{kind}: longer than injected by {min(errors) * 1e3:.3f} to "
-          f"{max(errors) * 1e3:.3f} ms; {excused} were kept waiting")
+    assert hidden <= len(errors) / 20
+    print(f"{kind}: longer than the callback by {min(errors) * 1e3:.3f} to "
+          f"{max(errors) * 1e3:.3f} ms; {hidden} of {len(errors)} by more than allowed, as "
+          "the second witness says, too")
 
 
 def test_counters_agree_with_the_reports(scene, kind):
@@ -204,15 +208,17 @@ def test_nothing_is_open_between_stalls(scene, kind):
 def test_the_alert_fires_while_a_stall_is_old_and_clears(scene, kind):
     old = [one for one in scene[kind].injected if one.seconds > 1.0]
     assert old
-    margin = 0.3e9  # rules are looked at from time to time
     for one in old:
-        fired = [look for look in scene[kind].looks
-                 if look.before > one.start + 1e9 + margin and look.after < one.end]
-        assert all(look.firing for look in fired), "did not fire"
+        late = [look for look in scene[kind].looks
+                if look.before > one.start + (1 + FIRES_WITHIN) * 1e9
+                and look.after < one.end]
+        assert all(look.firing for look in late), "did not fire"
+        assert any(look.firing for look in scene[kind].looks if one.start + 1e9 < look.after
+                   and look.before < one.end + FIRES_WITHIN * 1e9), "never fired"
+    # An iteration can be old when the callback in it is not quite.
+    maybe = [(one.start, one.end) for one in scene[kind].injected if one.outer_ns > 0.99e9] \
+        + [(report["start"], report["end"]) for report in scene[kind].match.strange]
     quiet = [look for look in scene[kind].looks if not any(
-        one.start + 1e9 <= look.after and look.before <= one.end + 0.1e9 + margin
-        for one in old)]
+        start + 0.99e9 <= look.after and look.before <= end + CLEARS_WITHIN * 1e9
+        for start, end in maybe)]
     assert quiet and not any(look.firing for look in quiet), "fired without reason"
-    longest = max(old, key=lambda one: one.seconds)
-    assert any(look.firing for look in scene[kind].looks
-               if longest.start < look.before < longest.end)

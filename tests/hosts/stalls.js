@@ -7,8 +7,9 @@
 // milliseconds, separated by commas, or LENGTHxCOUNT; what cannot be cut to length lasts
 // about as long. A gap is between the end of a stall and the next one. Each stall becomes
 // a line of LOG, as JSON: its case, the guilty function and lines (those that are marked so
-// here), when it began and ended (CLOCK_MONOTONIC, nanoseconds), and how long the kernel
-// kept the thread waiting for a processor from the turn before it to the turn after it.
+// here), when it began and ended (CLOCK_MONOTONIC, nanoseconds), how long its iteration was
+// at most by what libuv says of its idle time, and how long the kernel kept the thread
+// waiting for a processor from the turn before it to the turn after it.
 // Says "done" after the last one and lives on.
 'use strict';
 
@@ -116,6 +117,11 @@ function runDelay() {
     return Number(fs.readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ')[1]);
 }
 
+// So far, outside of the loop's wait: what is left of this turn counts in part.
+function active() {
+    return Number(now()) - performance.eventLoopUtilization().idle * 1e6;
+}
+
 function pause(ms) {
     return new Promise((resolve) => setTimeout(resolve, ms));
 }
@@ -142,11 +148,13 @@ async function run(log) {
         const argument = name === 'fifo' ? prepare.fifo(ms)
             : prepared[name + ms] ??= prepare[name] ? prepare[name](ms) : ms;
         await pause(Number(gap));
-        const before = runDelay();
+        const delayed = runDelay();
+        const before = active();
         const [start, end] = await inject(name, argument);
         await pause(1);
-        log({ ...guilty(name), start: Number(start), end: Number(end),
-            run_delay_ns: runDelay() - before });
+        const outer = active() - before;
+        log({ ...guilty(name), start: Number(start), end: Number(end), outer_ns: outer,
+            run_delay_ns: runDelay() - delayed });
     }
     log(null);
 }

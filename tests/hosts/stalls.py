@@ -8,8 +8,9 @@ CASES are names of the functions in CASES below, separated by commas, and take t
 LENGTHS are milliseconds, separated by commas, or LENGTHxCOUNT; what cannot be cut to
 length lasts about as long. A gap is between the end of a stall and the next one. Each stall
 becomes a line of LOG, as JSON: its case, the guilty function and lines (those that are
-marked so here), when it began and ended (CLOCK_MONOTONIC, nanoseconds), and how long the
-kernel kept the thread waiting for a processor from the turn before it to the turn after it.
+marked so here), when it began and ended (CLOCK_MONOTONIC, nanoseconds), how long its
+iteration was from the end of one select() of asyncio's to the next, and how long the kernel
+kept the thread waiting for a processor from the turn before it to the turn after it.
 Says "done" after the last one and lives on. LOOP=uvloop runs it on uvloop.
 """
 
@@ -19,6 +20,7 @@ import hashlib
 import json
 import os
 import re
+import selectors
 import socket
 import sqlite3
 import sys
@@ -159,6 +161,20 @@ CASES = {
     "gil": (big_number, hold_gil),
 }
 
+class Selector(selectors.EpollSelector):
+    """Measures the iterations of its loop."""
+    ended = 0
+    longest = 0
+
+    def select(self, timeout=None):
+        if Selector.ended:
+            Selector.longest = max(Selector.longest, time.monotonic_ns() - Selector.ended)
+        try:
+            return super().select(timeout)
+        finally:
+            Selector.ended = time.monotonic_ns()
+
+
 executor = concurrent.futures.ThreadPoolExecutor(1)
 
 
@@ -216,10 +232,11 @@ async def main():
             argument = make(ms)
         await asyncio.sleep(float(gap) / 1e3)
         before = run_delay()
+        Selector.longest = 0
         start, end = await inject(case, argument)
         await asyncio.sleep(0.001)
         entry = {**guilty(case), "start": start, "end": end,
-                 "run_delay_ns": run_delay() - before}
+                 "outer_ns": Selector.longest, "run_delay_ns": run_delay() - before}
         with open(log, "a") as file:
             file.write(json.dumps(entry) + "\n")
     print("done", flush=True)
@@ -231,7 +248,7 @@ def new_loop():
     if os.environ.get("LOOP") == "uvloop":
         import uvloop
         return uvloop.new_event_loop()
-    return asyncio.new_event_loop()
+    return asyncio.SelectorEventLoop(Selector())
 
 
 with asyncio.Runner(loop_factory=new_loop) as runner:
