@@ -69,6 +69,7 @@ admit(void *arg, const struct reception_guest *guest)
 	struct collector *collector = arg;
 
 	targets_admit(collector->targets, guest);
+	watch_soon(collector->watch);
 }
 
 static void

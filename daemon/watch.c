@@ -5,6 +5,7 @@
 
 #include "daemon/watch.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "daemon/event.h"
@@ -22,6 +23,7 @@ struct watch {
 	struct targets *targets;
 	struct event_watch *timer;
 	uint64_t tick_ns;
+	uint64_t next_ns; /* when the timer fires */
 };
 
 uint64_t
@@ -54,18 +56,30 @@ find_pause(const struct watch *watch, enum targets_watched watched)
 }
 
 static void
+tick(void *arg);
+
+/* Have the next round after that pause, instead of the one that was to come. Returns 0 or
+ * -ENOMEM. */
+static int
+plan(struct watch *watch, uint64_t pause_ns)
+{
+	event_watch_free(watch->timer);
+	watch->next_ns = event_now_ns() + pause_ns;
+	watch->timer = event_after(watch->loop, pause_ns, tick, watch);
+	if (watch->timer)
+		return 0;
+	log_error("watch", "no memory for the next tick: stalls are found by the second "
+			   "from now on");
+	return -ENOMEM;
+}
+
+static void
 tick(void *arg)
 {
 	struct watch *watch = arg;
-	uint64_t pause_ns =
-		find_pause(watch, targets_watch(watch->targets, event_now_ns()));
+	uint64_t now_ns = event_now_ns();
 
-	event_watch_free(watch->timer);
-	watch->timer = event_after(watch->loop, pause_ns, tick, watch);
-	if (!watch->timer)
-		log_error("watch", "no memory for the next tick: stalls are found by the "
-				   "second from "
-				   "now on");
+	(void)plan(watch, find_pause(watch, targets_watch(watch->targets, now_ns)));
 }
 
 struct watch *
@@ -78,8 +92,7 @@ watch_new(struct event_loop *loop, struct targets *targets, uint64_t tick_ns)
 	watch->loop = loop;
 	watch->targets = targets;
 	watch->tick_ns = tick_ns;
-	watch->timer = event_after(loop, tick_ns, tick, watch);
-	if (!watch->timer) {
+	if (plan(watch, tick_ns) < 0) {
 		free(watch);
 		return NULL;
 	}
@@ -99,4 +112,12 @@ void
 watch_set_tick(struct watch *watch, uint64_t tick_ns)
 {
 	watch->tick_ns = tick_ns;
+}
+
+void
+watch_soon(struct watch *watch)
+{
+	/* Those that come one after the other must not put it off for ever. */
+	if (watch->next_ns > event_now_ns() + watch->tick_ns)
+		(void)plan(watch, watch->tick_ns);
 }

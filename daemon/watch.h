@@ -28,4 +28,8 @@ watch_free(struct watch *watch);
 void
 watch_set_tick(struct watch *watch, uint64_t tick_ns);
 
+/* Somebody has come: look within a tick, however long the pause was meant to be. */
+void
+watch_soon(struct watch *watch);
+
 #endif
