@@ -25,7 +25,10 @@
 #define AT_ONCE 4 /* loops a ring: with the holders, as many as there are records */
 #define HOLDERS 8 /* threads that may be asked whether they have the GIL */
 #define SIGNAL_NS 100000000u /* for a thread to take the signal */
-#define TRIES 4              /* when CPython cannot be asked at that very moment */
+#define V8_PATIENCE 4        /* pauses */
+#define V8_TRIES 32          /* when no function runs at that very moment */
+#define V8_PAUSE_NS 1000000
+#define TRIES 4 /* when CPython cannot be asked at that very moment */
 
 /* What was taken of a parked thread. */
 struct taken {
@@ -44,7 +47,7 @@ struct range {
 static uint64_t (*clock_now_ns)(void);
 static int filters; /* of the helper's thread at its start */
 static struct range timed_waits[2];
-static uint8_t stack[MEMORY_MAX]; /* copy of the parked thread's */
+static uint64_t stack[MEMORY_MAX / sizeof(uint64_t)]; /* copy of the parked thread's */
 
 static struct range
 find_range(const char *name)
@@ -74,7 +77,7 @@ read_taken(void *context, uint64_t address, void *to, size_t bytes)
 	if (at < taken->stack_bytes) {
 		if (bytes > taken->stack_bytes - at)
 			return -1;
-		memcpy(to, stack + at, bytes);
+		memcpy(to, (const uint8_t *)stack + at, bytes);
 		return 0;
 	}
 	return modules_find(address) && memory_copy(address, to, bytes) == bytes ? 0 : -1;
@@ -160,19 +163,29 @@ take(const struct handler_facts *facts, struct taken *taken)
 		taken->pipe[1]);
 }
 
-/* Ask V8, if the thread is in an isolate. This may wait for what the thread has. */
-static void
-ask_v8(const struct handler_facts *facts, struct segment_capture *record)
+/* Ask V8, if the thread is in an isolate. This may wait for what the thread has. Returns
+ * whether it was asked. */
+static int
+ask_v8(const struct handler_facts *facts, const struct taken *taken,
+	struct segment_capture *record)
 {
-	void *isolate = facts->isolate;
+	const struct v8_thread thread = {
+		.isolate = facts->isolate,
+		.tid = record->tid,
+		.pc = taken->registers.values[UNWIND_PC],
+		.stack = stack,
+		.stack_words = taken->stack_bytes / sizeof(*stack),
+	};
 	uint32_t none = SEGMENT_JS_NONE;
 
-	if (!isolate)
-		return;
+	if (!thread.isolate)
+		return 0;
 	handler_loosen();
-	if (v8_ask(isolate, record, record->sequence + 1) == 0)
-		(void)__atomic_compare_exchange_n(&record->js_state, &none,
-			SEGMENT_JS_ASKED, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+	if (v8_ask(&thread, record, record->sequence + 1))
+		return 0;
+	(void)__atomic_compare_exchange_n(&record->js_state, &none, SEGMENT_JS_ASKED, 0,
+		__ATOMIC_RELEASE, __ATOMIC_RELAXED);
+	return 1;
 }
 
 /* Put what CPython has written into the record, up to the last whole line. */
@@ -312,6 +325,30 @@ take_holder(const struct loops_late *late)
 			return;
 }
 
+/* Wait for V8's answer as long as it may come at once, and ask again while it is that no
+ * function runs, as it is between microtasks. */
+static void
+await_v8(const struct loops_late *late, struct segment_capture *record)
+{
+	const struct timespec pause = {.tv_nsec = V8_PAUSE_NS};
+	const struct handler_facts *facts;
+	struct taken taken = {.pipe = {-1, -1}};
+	int patience = V8_PATIENCE;
+
+	for (int i = 0; i < V8_TRIES && patience && !v8_answered(record); i++) {
+		(void)syscall(SYS_nanosleep, &pause, NULL);
+		patience--;
+		if (!v8_answered_empty(record))
+			continue;
+		if (stop_and_take(late->tid, late, 0, &facts, &taken) !=
+			SEGMENT_RESULT_TAKEN)
+			return;
+		ask_v8(facts, &taken, record);
+		handler_free();
+		patience = V8_PATIENCE;
+	}
+}
+
 /* Take the stack of a late loop's thread into the record. */
 static enum segment_result
 take_thread(const struct loops_late *late, struct segment_capture *record)
@@ -319,13 +356,16 @@ take_thread(const struct loops_late *late, struct segment_capture *record)
 	const struct handler_facts *facts;
 	struct taken taken;
 	enum segment_result result;
+	int asked;
 
 	open_pipe(&taken);
 	result = stop_and_take(late->tid, late, 0, &facts, &taken);
 	if (result == SEGMENT_RESULT_TAKEN) {
-		ask_v8(facts, record);
+		asked = ask_v8(facts, &taken, record);
 		handler_free();
 		fill(record, &taken);
+		if (asked)
+			await_v8(late, record);
 	}
 	close_pipe(&taken);
 	return result;
@@ -362,7 +402,7 @@ capture_take(uint64_t stall_ns)
 		return;
 	modules_refresh();
 	python_prepare();
-	v8_prepare();
+	v8_prepare(clock_now_ns);
 	installed = handler_install() == 0;
 	for (size_t i = 0; i < count; i++)
 		take_loop(&late[i], installed);

@@ -13,7 +13,7 @@
  * wait for a lock which the thread has: no allocation, no loader, no stdio.
  *
  * For what may wait for such a lock there is another phase: after handler_loosen() the
- * thread goes on by itself after 5 ms, though the helper is still at work (LEFT). Then it
+ * thread goes on by itself after 50 ms, though the helper is still at work (LEFT). Then it
  * waits at its next wait call, at most for a second, until the helper calls handler_free().
  */
 #ifndef LOOPLAG_PROBES_HANDLER_H

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "probes/modules.h"
+#include "probes/v8.h"
 
 #define ABANDONED_NS 10000000000u
 
@@ -57,7 +58,7 @@ records_claim(const struct segment *segment, uint64_t now_ns)
 
 	do {
 		record = find_oldest(segment, now_ns, &sequence);
-		if (!record)
+		if (!record || v8_forget(record))
 			return NULL;
 	} while (!__atomic_compare_exchange_n(&record->sequence, &sequence,
 		sequence + 1 + (sequence & 1), 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));

@@ -10,7 +10,7 @@
 #include "probes/slots.h"
 
 /* Claim the record that was filled longest ago, empty but for its sequence, which is odd
- * now. NULL: all are being filled in. Makes no system call. */
+ * now. NULL: all are being filled in, or it is by V8. Makes no system call. */
 struct segment_capture *
 records_claim(const struct segment *segment, uint64_t now_ns);
 

@@ -189,7 +189,7 @@ find_in(const struct object *object, const char *name, size_t *ret_bytes)
 	return (void *)address;
 }
 
-/* Tell whether this is libc, or the part of it that older glibcs keep apart. musl's one
+/* Tell whether this is libc, or a part of it that older glibcs keep apart. musl's one
  * object has no soname of glibc's form, but starts programs as glibc's does. */
 static int
 is_libc(const struct object *object)
@@ -197,6 +197,7 @@ is_libc(const struct object *object)
 	size_t bytes;
 
 	return strncmp(object->soname, "libpthread.so", 13) == 0 ||
+	       strncmp(object->soname, "libdl.so", 8) == 0 ||
 	       find_in(object, "__libc_start_main", &bytes) != NULL;
 }
 

@@ -17,8 +17,8 @@
 void *
 symbols_next(const char *name);
 
-/* The function of that name in libc itself (or in its libpthread), whoever else may
- * interpose it. NULL if there is none. */
+/* The function of that name in libc itself (or in its libpthread or libdl), whoever else
+ * may interpose it. NULL if there is none. */
 void *
 symbols_libc(const char *name);
 

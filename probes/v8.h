@@ -11,43 +11,68 @@
  *	helper, while the thread is parked   copies the stack, then v8_ask()
  *	loop's thread, some time later       V8 calls back: writes the js part of the record
  *
- * While v8_ask() runs, the thread is parked, so that its isolate exists. But V8 takes a
- * mutex and memory there, which that thread may hold: after some milliseconds it goes on,
- * and waits at its next wait call until the helper has come out (handler_settle()). So the
- * isolate may only be disposed of before v8_ask() has returned if a thread leaves the
- * handler, ends its JavaScript, tears the environment down without one wait call (node's
- * teardown makes several) and all that while the helper, for whom the locks became free at
- * the first of these steps, gets no CPU.
+ * While v8_ask() runs, the thread is parked, so that its isolate exists, with one exception:
+ * a thread that is taking its isolate down has it as its current one until it is gone. So a
+ * thread that has v8::internal::Isolate::Delete() on its stack is left alone, and so is any
+ * V8 that does not export that name.
  *
- * A thread that is taking its isolate down has it as its current one for a while, though
- * it cannot be used any more: v8::Isolate::IsInUse() tells, to be asked in v8_ask().
+ * RequestInterrupt() takes the isolate's mutex, and rarely memory and a mutex of Atomics.
+ * The parked thread may have any of them. A thread that has a mutex of its isolate is left
+ * alone too, and the memory is got before (v8_prepare()). For what remains, and whatever
+ * else a V8 may do, the thread goes on after handler.c's LOOSE_NS, and waits at its next wait
+ * call until the helper has come out. So an isolate may only be disposed of while the helper
+ * is in there if a thread was stopped within some instructions of Atomics, takes its
+ * environment down without one wait call (node's teardown makes several), and the helper,
+ * for whom the lock became free at the first of these steps, gets no CPU all that while.
  */
 #ifndef LOOPLAG_PROBES_V8_H
 #define LOOPLAG_PROBES_V8_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "probes/segment.h"
 
-/* Find V8 in this process. By the helper, while no thread is parked: takes the loader's
- * lock. Called before each capture; after the first time it costs nothing. */
-void
-v8_prepare(void);
+/* A parked thread. */
+struct v8_thread {
+	void *isolate; /* what v8_current() said there */
+	uint32_t tid;
+	uint64_t pc;
+	const uint64_t *stack; /* a copy, from its stack pointer on */
+	size_t stack_words;
+};
+
+/* Find V8 in this process, and load the module. By the helper, while no thread is parked:
+ * takes the loader's lock, and memory. Called before each capture; after the first time it
+ * costs little. */
+void v8_prepare(uint64_t (*clock_ns)(void));
 
 /* The calling thread's isolate, or NULL. Called in a signal handler. */
 void *
 v8_current(void);
 
 /*
- * Ask V8 to interrupt the isolate's JavaScript as soon as it can, and to write the stack
+ * Ask V8 to interrupt that isolate's JavaScript as soon as it can, and to write the stack
  * that it has then into the record: js, js_bytes, js_taken_ns and, last and with release,
  * js_state. The helper fills the rest of the record in meanwhile: its sequence is
  * `sequence - 1` until the helper is done and `sequence` then; with any other value the
  * record is somebody else's and must not be touched. js_state is SEGMENT_JS_NONE before;
- * the helper sets SEGMENT_JS_ASKED if this returns 0, unless it is more by then. Returns -1
+ * the helper sets SEGMENT_JS_ASKED if this returns 0, unless it is more by then. An empty
+ * stack changes js_taken_ns only. Returns -1
  * if nothing was asked.
  */
 int
-v8_ask(void *isolate, struct segment_capture *record, uint64_t sequence);
+v8_ask(const struct v8_thread *thread, struct segment_capture *record, uint64_t sequence);
+
+/* Tell whether V8 has answered, or that there was no function on the stack. */
+int
+v8_answered(const struct segment_capture *record);
+int
+v8_answered_empty(const struct segment_capture *record);
+
+/* From now on V8's answers are not for this record, which may be taken for something else.
+ * Returns -1 if one is being written into it just now. */
+int
+v8_forget(const struct segment_capture *record);
 
 #endif

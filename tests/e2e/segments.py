@@ -70,11 +70,18 @@ class Capture:
     role: int
     result: int
     flags: int
+    js_taken_ns: int
     js_state: int
     natives: list   # innermost first: (offset, path of the module or None)
     build_ids: dict  # of the modules, by path
     python: str     # as CPython wrote it
     js: str
+
+    @property
+    def scripts(self):
+        """The JavaScript functions, innermost first: (file, line, function)."""
+        found = re.findall(r"^(?:(.*) \()?(.*?):(\d+):\d+\)?$", self.js, re.M)
+        return [(os.path.basename(path), int(line), name) for name, path, line in found]
 
     @property
     def functions(self):
@@ -201,7 +208,7 @@ class Segment:
 
 def _parse_capture(copy):
     (sequence, since_ns, taken_ns, slot, tid, role, result, flags, natives, modules, python,
-     _, js_bytes, js_state) = _CAPTURE.unpack_from(copy)
+     js_taken_ns, js_bytes, js_state) = _CAPTURE.unpack_from(copy)
 
     def name(index):
         if index == _NO_MODULE:
@@ -218,8 +225,8 @@ def _parse_capture(copy):
     frames = [_NATIVE.unpack_from(copy, _NATIVES_OFFSET + i * _NATIVE.size)
               for i in range(natives)]
     return Capture(
-        sequence, since_ns, taken_ns, slot, tid, role, result, flags, js_state,
-        [(offset, name(module)) for offset, module, _ in frames], build_ids,
+        sequence, since_ns, taken_ns, slot, tid, role, result, flags, js_taken_ns,
+        js_state, [(offset, name(module)) for offset, module, _ in frames], build_ids,
         copy[_PYTHON_OFFSET:_PYTHON_OFFSET + python].decode(),
         copy[_JS_OFFSET:_JS_OFFSET + js_bytes].decode())
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# All C code is formatted as .clang-format says. Another release of clang-format than the
+# All C and C++ code is formatted as .clang-format says. Another release of clang-format than the
 # one named here breaks lines differently.
 set -eu
 release=14
@@ -11,7 +11,7 @@ for tool in clang-format-$release clang-format; do
 	*) continue ;;
 	esac
 	find "$srcdir/probes" "$srcdir/daemon" "$srcdir/cli" "$srcdir/tests" \
-		-name '*.[ch]' -exec $tool --style=file --dry-run -Werror {} +
+		\( -name '*.[ch]' -o -name '*.cc' \) -exec $tool --style=file --dry-run -Werror {} +
 	exit
 done
 echo "no clang-format $release here"
