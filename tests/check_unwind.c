@@ -20,7 +20,11 @@
 
 #define MAX 64
 #define DEEP 40
+#ifdef __clang__
+#define NOINLINE __attribute__((noinline))
+#else
 #define NOINLINE __attribute__((noinline, noclone))
+#endif
 
 /* What a walk has found, and what it should have. */
 static uint64_t pcs[MAX], expected[MAX];
