@@ -25,9 +25,9 @@
 #define AT_ONCE 4 /* loops a ring: with the holders, as many as there are records */
 #define HOLDERS 8 /* threads that may be asked whether they have the GIL */
 #define SIGNAL_NS 100000000u /* for a thread to take the signal */
-#define V8_PATIENCE 4        /* pauses */
-#define V8_TRIES 32          /* when no function runs at that very moment */
-#define V8_PAUSE_NS 1000000
+#define V8_PATIENCE 8        /* pauses */
+#define V8_TRIES 64          /* while its answer is doubtful */
+#define V8_PAUSE_NS 500000
 #define TRIES 4 /* when CPython cannot be asked at that very moment */
 
 /* What was taken of a parked thread. */
@@ -325,8 +325,8 @@ take_holder(const struct loops_late *late)
 			return;
 }
 
-/* Wait for V8's answer as long as it may come at once, and ask again while it is that no
- * function runs, as it is between microtasks. */
+/* Wait for V8's answer as long as it may come at once, and ask again while it is doubtful:
+ * a flood of microtasks has hardly any time in which a function runs. */
 static void
 await_v8(const struct loops_late *late, struct segment_capture *record)
 {
@@ -335,17 +335,25 @@ await_v8(const struct loops_late *late, struct segment_capture *record)
 	struct taken taken = {.pipe = {-1, -1}};
 	int patience = V8_PATIENCE;
 
-	for (int i = 0; i < V8_TRIES && patience && !v8_answered(record); i++) {
+	for (int i = 0; i < V8_TRIES && patience; i++, patience--) {
 		(void)syscall(SYS_nanosleep, &pause, NULL);
-		patience--;
-		if (!v8_answered_empty(record))
+		if (v8_answered(record) == V8_NONE)
 			continue;
-		if (stop_and_take(late->tid, late, 0, &facts, &taken) !=
-			SEGMENT_RESULT_TAKEN)
-			return;
+		if (v8_answered(record) == V8_FULL ||
+			stop_and_take(late->tid, late, 0, &facts, &taken) !=
+				SEGMENT_RESULT_TAKEN)
+			break;
 		ask_v8(facts, &taken, record);
 		handler_free();
 		patience = V8_PATIENCE;
+	}
+	/* What there is must not change while others read it. */
+	for (int i = 0; i < V8_TRIES; i++) {
+		if (__atomic_load_n(&record->js_state, __ATOMIC_ACQUIRE) !=
+				SEGMENT_JS_TAKEN ||
+			v8_forget(record) == 0)
+			break;
+		(void)syscall(SYS_nanosleep, &pause, NULL);
 	}
 }
 

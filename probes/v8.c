@@ -10,7 +10,6 @@
 
 #include "probes/memory.h"
 #include "probes/symbols.h"
-#include "probes/v8_module.h"
 
 #define PATH_BYTES 4096
 #define STANDARD_LIBRARY "/libstdc++.so.6"
@@ -154,17 +153,10 @@ v8_ask(const struct v8_thread *thread, struct segment_capture *record, uint64_t 
 	return module->ask(thread->isolate, thread->tid, record, sequence);
 }
 
-int
+enum v8_answer
 v8_answered(const struct segment_capture *record)
 {
-	return __atomic_load_n(&record->js_state, __ATOMIC_ACQUIRE) == SEGMENT_JS_TAKEN;
-}
-
-int
-v8_answered_empty(const struct segment_capture *record)
-{
-	return __atomic_load_n(&record->js_taken_ns, __ATOMIC_ACQUIRE) &&
-	       !__atomic_load_n(&record->js_bytes, __ATOMIC_RELAXED);
+	return module ? module->answered(record) : V8_NONE;
 }
 
 int

@@ -104,6 +104,8 @@ struct request {
 	uint64_t asked_ns;
 	struct segment_capture *record;
 	uint64_t sequence;
+	std::atomic<int> answer; /* enum v8_answer */
+	struct location place;   /* of the only frame that the record has */
 };
 
 struct request requests[64];
@@ -215,13 +217,12 @@ write_frames(struct isolate *isolate, const struct trace *trace, text &buffer,
 	}
 }
 
+/* Write the stack into the record. */
 void
-take(struct isolate *isolate, struct segment_capture *record)
+write(struct isolate *isolate, const struct trace *trace, struct segment_capture *record)
 {
 	text buffer(record->js, sizeof(record->js));
 	std::ostream out(&buffer);
-	const struct trace *trace =
-		has_frames() ? current_stack(isolate, deep + 1, overview) : nullptr;
 
 	if (!trace || frame_count(trace) <= deep)
 		print(isolate, out);
@@ -243,19 +244,41 @@ is_current(const struct request *request)
 	return sequence == request->sequence || sequence == request->sequence - 1;
 }
 
-/* Write the stack into the record. An empty one can be seen from js_taken_ns alone. */
-void
-write(struct isolate *isolate, const struct request *request)
+/* How far the place is behind the other one in its file. */
+int
+compare(const struct location &a, const struct location &b)
+{
+	return a.line != b.line ? a.line - b.line : a.column - b.column;
+}
+
+/*
+ * Put the stack into the record, unless what it has already says more. An async function
+ * that goes on looks for interrupts before it has come to where it was, and nearly nowhere
+ * else if all it does is await: of such a function the later place is the one that tells.
+ */
+enum v8_answer
+take(struct isolate *isolate, struct request *request)
 {
 	struct segment_capture *record = request->record;
 	uint64_t now_ns = clock_now_ns();
+	const struct trace *trace =
+		has_frames() ? current_stack(isolate, deep + 1, overview) : nullptr;
+	bool again = record->js_bytes, alone = trace && frame_count(trace) == 1;
+	struct location place = {};
 
-	take(isolate, record);
-	if (!is_current(request))
-		return;
-	__atomic_store_n(&record->js_taken_ns, now_ns, __ATOMIC_RELEASE);
-	if (record->js_bytes)
-		__atomic_store_n(&record->js_state, SEGMENT_JS_TAKEN, __ATOMIC_RELEASE);
+	if (again && trace && frame_count(trace) == 0)
+		return V8_DOUBTFUL;
+	if (alone)
+		place = get_location(get_frame(trace, isolate, 0));
+	if (again && alone && compare(place, request->place) <= 0)
+		return compare(place, request->place) ? V8_FULL : V8_DOUBTFUL;
+	write(isolate, trace, record);
+	if (!record->js_bytes || !is_current(request))
+		return V8_DOUBTFUL;
+	request->place = place;
+	record->js_taken_ns = now_ns;
+	__atomic_store_n(&record->js_state, SEGMENT_JS_TAKEN, __ATOMIC_RELEASE);
+	return alone && !again ? V8_DOUBTFUL : V8_FULL;
 }
 
 /* V8 calls this on the isolate's own thread. */
@@ -273,7 +296,7 @@ answer(struct isolate *isolate, void *data)
 		return;
 	}
 	if (request->record && is_current(request))
-		write(isolate, request);
+		request->answer = take(isolate, request);
 	request->times = 0;
 	request->state = FREE;
 }
@@ -336,7 +359,7 @@ ask(void *of, uint32_t tid, struct segment_capture *record, uint64_t sequence)
 	request->tid = tid;
 	request->record = record;
 	request->sequence = sequence;
-	__atomic_store_n(&record->js_taken_ns, 0, __ATOMIC_RELAXED);
+	request->answer = V8_NONE;
 	if (!same)
 		request->times = 0;
 	if (same && state == PENDING &&
@@ -369,7 +392,16 @@ forget(const struct segment_capture *record)
 	return 0;
 }
 
-const struct v8_module module = {prepare, ask, forget};
+enum v8_answer
+answered(const struct segment_capture *record)
+{
+	for (struct request &request : requests)
+		if (request.record == record)
+			return static_cast<enum v8_answer>(request.answer.load());
+	return V8_NONE;
+}
+
+const struct v8_module module = {prepare, ask, answered, forget};
 
 } // namespace
 

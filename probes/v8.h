@@ -32,6 +32,7 @@
 #include <stdint.h>
 
 #include "probes/segment.h"
+#include "probes/v8_module.h"
 
 /* A parked thread. */
 struct v8_thread {
@@ -57,18 +58,17 @@ v8_current(void);
  * js_state. The helper fills the rest of the record in meanwhile: its sequence is
  * `sequence - 1` until the helper is done and `sequence` then; with any other value the
  * record is somebody else's and must not be touched. js_state is SEGMENT_JS_NONE before;
- * the helper sets SEGMENT_JS_ASKED if this returns 0, unless it is more by then. An empty
- * stack changes js_taken_ns only. Returns -1
- * if nothing was asked.
+ * the helper sets SEGMENT_JS_ASKED if this returns 0, unless it is more by then. Returns -1
+ * if nothing was asked. Asked again for the same record, which nobody else must read yet, V8
+ * writes only what says more.
  */
 int
 v8_ask(const struct v8_thread *thread, struct segment_capture *record, uint64_t sequence);
 
-/* Tell whether V8 has answered, or that there was no function on the stack. */
-int
+/* What V8 has said of the record since v8_ask(). After a doubtful answer it can be asked
+ * again. */
+enum v8_answer
 v8_answered(const struct segment_capture *record);
-int
-v8_answered_empty(const struct segment_capture *record);
 
 /* From now on V8's answers are not for this record, which may be taken for something else.
  * Returns -1 if one is being written into it just now. */

@@ -18,6 +18,13 @@ extern "C" {
 #define V8_MODULE_FILE "liblooplag-v8.so"
 #define V8_MODULE_SYMBOL "looplag_v8"
 
+/* What V8 has said so far. */
+enum v8_answer {
+	V8_NONE,
+	V8_DOUBTFUL, /* no function, or one alone, of which this may be the begin */
+	V8_FULL
+};
+
 /* To be called by one thread only, the helper. */
 struct v8_module {
 	/* Get what memory the next ask() will need. While no thread is parked. */
@@ -25,6 +32,8 @@ struct v8_module {
 	/* As v8_ask(); `tid` is the thread that has the isolate, which is known to live. */
 	int (*ask)(void *isolate, uint32_t tid, struct segment_capture *record,
 		uint64_t sequence);
+	/* As v8_answered(). */
+	enum v8_answer (*answered)(const struct segment_capture *record);
 	/* As v8_forget(). */
 	int (*forget)(const struct segment_capture *record);
 };

@@ -91,13 +91,6 @@ def application(capture, file="stalls.js"):
     return None
 
 
-def begin_of(function):
-    """The line of stalls.js in which the function begins."""
-    text = STALLS.read_text().split("\n")
-    return next(i + 1 for i, line in enumerate(text)
-                if f"function {own_name(function)}(" in line)
-
-
 def run_stalls(segments, target, scratch, case, length, count):
     """Let it stall; return the captures that were taken inside, each with the stall's entry
     in the log."""
@@ -123,11 +116,14 @@ def test_the_innermost_application_frame_is_the_guilty_line(case, segments, targ
                 c.js_taken_ns <= entry["end"] - last_ns]
     # The last of many captures in a call of native code has the answer, when it returns.
     assert len({entry["start"] for _, entry in answered}) == 3
+    right = 0
     for capture, entry in answered:
         line, function = application(capture)
         assert own_name(function) == entry["function"]
-        # An async function that is about to go on is where it begins.
-        assert line in entry["lines"] + (case == "microtasks") * [begin_of(function)]
+        right += line in entry["lines"]
+    # An async function that goes on is where it begins, most of the time; V8 is asked until
+    # it is somewhere else, or has been asked often enough.
+    assert right >= (0.9 if case == "microtasks" else 1) * len(answered), right
 
 
 @pytest.mark.parametrize("case", ["cpu", "regexp", "atomics", "microtasks", "worker"])
