@@ -26,14 +26,17 @@ move(struct stall_sample *sample, struct stall_frame *frame)
 }
 
 /* The frame of those from `first` on that ends the run of calls inside libc: of
- * clock_nanosleep, nanosleep, usleep it is usleep, which is what the program called. */
+ * clock_nanosleep, nanosleep, usleep it is usleep, which is what the program called; our
+ * own wrappers, which have the same names, only where there is no other. */
 static size_t
 outermost_of_libc(const struct capture *capture, size_t first, size_t end)
 {
 	size_t named = first;
 
 	for (size_t i = first; i < end && runtimes_is_libc(&capture->natives[i]); i++)
-		if (capture->natives[i].function)
+		if (capture->natives[i].function &&
+			(!runtimes_is_probe(&capture->natives[i]) ||
+				!capture->natives[named].function))
 			named = i;
 	return named;
 }

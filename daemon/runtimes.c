@@ -56,6 +56,13 @@ runtimes_is_libc(const struct stall_frame *frame)
 }
 
 bool
+runtimes_is_probe(const struct stall_frame *frame)
+{
+	return frame->language == STALL_NATIVE && frame->module &&
+	       begins_with(base_name(frame->module), "liblooplag");
+}
+
+bool
 runtimes_is_start(const struct stall_frame *frame)
 {
 	static const char *const names[] = {"_start", "__libc_start_main",

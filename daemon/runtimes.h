@@ -20,9 +20,14 @@ enum runtimes_rank {
 enum runtimes_rank
 runtimes_rank(const struct stall_frame *frame);
 
-/* Native: in the C library, its parts and its dynamic linker. */
+/* Native: in the C library, its parts and its dynamic linker, or in our own library, which
+ * stands before it. */
 bool
 runtimes_is_libc(const struct stall_frame *frame);
+
+/* Native: in our own library. */
+bool
+runtimes_is_probe(const struct stall_frame *frame);
 
 /* Native: what every thread begins with. */
 bool

@@ -194,6 +194,16 @@ START_TEST(of_calls_inside_libc_the_one_that_the_program_made_stays)
 }
 END_TEST
 
+START_TEST(our_own_wrapper_is_not_what_the_program_called)
+{
+	native("epoll_pwait", LIBC, 1);
+	native("epoll_pwait", "/usr/lib/looplag/liblooplag.so.0", 2);
+	native("wait_for_child", "/srv/program", 3);
+	ck_assert_str_eq(functions(), "epoll_pwait wait_for_child");
+	ck_assert_str_eq(sample.frames[0].module, LIBC);
+}
+END_TEST
+
 START_TEST(a_named_function_of_the_program_is_preferred_to_an_unnamed_one)
 {
 	native(NULL, "/usr/bin/redis-server", 0x4000);
@@ -387,6 +397,7 @@ main(void)
 	tcase_add_test(tcase, a_collection_of_garbage_has_one_name);
 	tcase_add_test(tcase, without_javascript_native_frames_stay_without_plumbing);
 	tcase_add_test(tcase, of_calls_inside_libc_the_one_that_the_program_made_stays);
+	tcase_add_test(tcase, our_own_wrapper_is_not_what_the_program_called);
 	tcase_add_test(
 		tcase, a_named_function_of_the_program_is_preferred_to_an_unnamed_one);
 	tcase_add_test(tcase, the_systems_libraries_are_not_the_application);
