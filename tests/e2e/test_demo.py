@@ -59,6 +59,8 @@ def test_the_demo_shows_four_opinions_on_two_services(demo):
         # No truth test: the machine is as busy as it is. But they are about the same thing.
         assert 0.5 < delay[1][1] / suffered[1][1] < 2
         assert 0.5 < computed[1][1] / suffered[1][1] < 2
+    for file in ("node_server.js", "asyncio_server.py"):
+        assert re.search(rf"^ +> block \(.*{file}:\d+\)$", demo.stdout, re.M), demo.stdout
     assert "README" in demo.stdout
 
 
