@@ -118,6 +118,7 @@ stop_loop(struct looplagd *daemon)
 	event_watch_free(daemon->interrupt);
 	event_watch_free(daemon->terminate);
 	event_loop_free(daemon->loop);
+	reload_close(daemon->reload);
 }
 
 /* Write what has fields to the journal, if messages go there anyway. */
