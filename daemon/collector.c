@@ -105,6 +105,7 @@ set_stalls(struct collector *collector, uint64_t threshold_ns, bool stacks,
 
 	collector->stalls.threshold_ns = threshold_ns;
 	collector->stalls.tick_ns = watch_tick_ns(threshold_ns);
+	collector->stalls.rest_ns = watch_rest_ns(collector->stalls.tick_ns);
 	watch_set_tick(collector->watch, collector->stalls.tick_ns);
 	captures_set(collector->stalls.captures, &settings);
 }

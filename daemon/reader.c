@@ -6,12 +6,15 @@
 #include "daemon/reader.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define TRIES 20
+#define GLANCE offsetof(struct segment_slot, label)
 #define HOT offsetof(struct segment_slot, ring)
 #define REST (offsetof(struct segment_slot, padding) - HOT)
 #define HEADER_BYTES offsetof(struct segment_header, reserved)
@@ -20,6 +23,7 @@ struct reader {
 	int fd;
 	struct segment_header header;
 	struct segment_thread *threads; /* header.thread_count of them */
+	const char *map; /* of all before the captures; NULL: there is none */
 };
 
 /* Returns 0 or -errno; a file that ends too early is an error too. */
@@ -37,6 +41,8 @@ struct reader *
 reader_new(int fd, const struct segment_header *header)
 {
 	struct reader *reader = calloc(1, sizeof(*reader));
+	void *map = MAP_FAILED;
+	int seals;
 
 	if (!reader)
 		return NULL;
@@ -47,6 +53,11 @@ reader_new(int fd, const struct segment_header *header)
 	}
 	reader->fd = fd;
 	reader->header = *header;
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals >= 0 && seals & F_SEAL_FUTURE_WRITE)
+		map = mmap(NULL, header->capture_offset, PROT_READ, MAP_SHARED, fd, 0);
+	if (map != MAP_FAILED)
+		reader->map = map;
 	return reader;
 }
 
@@ -55,6 +66,8 @@ reader_free(struct reader *reader)
 {
 	if (!reader)
 		return;
+	if (reader->map)
+		munmap((void *)reader->map, reader->header.capture_offset);
 	free(reader->threads);
 	free(reader);
 }
@@ -65,14 +78,15 @@ reader_read_header(int fd, struct segment_header *ret_header)
 	return read_at(fd, ret_header, sizeof(*ret_header), 0);
 }
 
-int
-reader_peek_header(struct reader *reader)
+/* Refresh what may change in the header: the rest was checked, and could be anything by
+ * now. */
+static int
+read_header(struct reader *reader)
 {
 	const size_t added = offsetof(struct segment_header, slots_used);
 	uint64_t used = reader->header.slots_used;
 	int r;
 
-	/* Only what may change: the rest was checked, and could be anything by now. */
 	r = read_at(
 		reader->fd, (char *)&reader->header + added, HEADER_BYTES - added, added);
 	/* It only grows: what was read from a slot must not be forgotten. */
@@ -84,13 +98,36 @@ reader_peek_header(struct reader *reader)
 int
 reader_begin(struct reader *reader)
 {
-	int r = reader_peek_header(reader);
+	int r = read_header(reader);
 
 	if (r < 0)
 		return r;
 	return read_at(reader->fd, reader->threads,
 		reader->header.thread_count * sizeof(*reader->threads),
 		reader->header.threads_offset);
+}
+
+/* Copy words of the map as others write them. */
+static void
+copy(const struct reader *reader, uint64_t offset, void *to, size_t bytes)
+{
+	const uint64_t *from = (const void *)(reader->map + offset);
+
+	for (size_t i = 0; i < bytes / sizeof(*from); i++)
+		((uint64_t *)to)[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+}
+
+int
+reader_peek_slots(struct reader *reader)
+{
+	uint64_t used;
+
+	if (!reader->map)
+		return read_header(reader);
+	copy(reader, offsetof(struct segment_header, slots_used), &used, sizeof(used));
+	if (used > reader->header.slots_used)
+		reader->header.slots_used = used;
+	return 0;
 }
 
 const struct segment_header *
@@ -178,6 +215,15 @@ int
 reader_peek_slot(struct reader *reader, uint32_t index, struct segment_slot *slot)
 {
 	return read_at(reader->fd, slot, HOT, slot_offset(reader, index));
+}
+
+int
+reader_peek_used_slot(struct reader *reader, uint32_t index, struct segment_slot *slot)
+{
+	if (!reader->map)
+		return reader_peek_slot(reader, index, slot);
+	copy(reader, slot_offset(reader, index), slot, GLANCE);
+	return 0;
 }
 
 int

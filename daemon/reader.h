@@ -2,6 +2,9 @@
 /*
  * Reads one segment, by pread into memory of our own: nothing that its owner does can
  * stop, crash or mislead the reading, and what comes out is a copy that stays as it is.
+ * Quick looks, of which there are many, are at a map of it where that is as safe: nobody can
+ * make holes in a file that is sealed against future writes, so that a page in which
+ * something stood when it was read is there for ever.
  */
 #ifndef LOOPLAG_DAEMON_READER_H
 #define LOOPLAG_DAEMON_READER_H
@@ -27,9 +30,9 @@ reader_read_header(int fd, struct segment_header *ret_header);
 __attribute__((warn_unused_result)) int
 reader_begin(struct reader *reader);
 
-/* Refresh what reader_header() and reader_slots() tell alone. Returns 0 or -errno. */
+/* Refresh what reader_slots() tells alone. Returns 0 or -errno. */
 __attribute__((warn_unused_result)) int
-reader_peek_header(struct reader *reader);
+reader_peek_slots(struct reader *reader);
 
 /* The header as it was checked, with the counts added to it since. Borrowed. */
 const struct segment_header *
@@ -72,11 +75,16 @@ reader_read_slot(
 	struct reader *reader, uint32_t index, int torn_ok, struct segment_slot *slot);
 
 /*
- * Quick looks, which promise nothing about one moment: the fields of a slot before its
- * ring, the others stay as they are; and its ring. Return 0 or -errno.
+ * Quick looks, which promise nothing about one moment. Return 0 or -errno.
+ *
+ * slot: the fields before its ring; the others stay as they are.
+ * used_slot: those before its label, of a slot that was read when it had a birth; cheap.
+ * ring: of a slot.
  */
 __attribute__((warn_unused_result)) int
 reader_peek_slot(struct reader *reader, uint32_t index, struct segment_slot *slot);
+__attribute__((warn_unused_result)) int
+reader_peek_used_slot(struct reader *reader, uint32_t index, struct segment_slot *slot);
 __attribute__((warn_unused_result)) int
 reader_peek_ring(struct reader *reader, uint32_t index,
 	struct segment_long ret_ring[SEGMENT_RING]);

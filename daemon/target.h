@@ -26,6 +26,7 @@ struct target;
 struct target_stalls {
 	uint64_t threshold_ns;
 	uint64_t tick_ns; /* between two looks at a loop that may stall */
+	uint64_t rest_ns; /* and at one that was not late */
 	struct stalls *stalls;
 	struct captures *captures;
 	uint64_t lost; /* long iterations that were never seen */
@@ -53,7 +54,7 @@ void
 target_read(struct target *target, const struct target_reading *reading);
 
 /* Look quickly whether a loop stalls, and read its slot only then. Returns whether any loop
- * is awake: it is unattended, or was since the last look. */
+ * is late: unattended, and not just since now. */
 bool
 target_watch(struct target *target, const struct target_reading *reading);
 

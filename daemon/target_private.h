@@ -28,31 +28,30 @@ struct series;
 
 /* The stalls of a slot. */
 struct slot_watch {
+	/* When to look again at the state, at the slot if the stall goes on, and at the
+	 * thread. By our clock. */
+	uint64_t peek_ns, look_ns, sample_ns;
+	bool late;
+	bool open;    /* an episode is, and was told */
+	bool may_ask; /* for the thread's system call */
 	struct episodes episodes;
-	bool open;             /* an episode is, and was told */
-	uint64_t id;           /* of its stall; 0: the stalls had no room for it */
+	uint64_t id;           /* of the stall; 0: the stalls had no room for it */
 	struct series *series; /* where it counts */
 	/* The iteration that was sampled, by the target's time, and what that showed. */
 	uint64_t since_ns;
 	struct cause cause;
-	bool may_ask; /* for its system call */
-	/* When to look again at the state, at the slot if the stall goes on, and at the
-	 * thread. By our clock. */
-	uint64_t peek_ns, look_ns, sample_ns;
-	uint64_t sequence; /* of the slot at the last look */
-	bool awake;
 };
 
 struct slot {
-	struct segment_slot copy;
-	struct account account;
-	struct slot_watch watch;
+	struct slot_watch watch; /* first, as it is in every look */
 	struct series *series;
 	uint32_t thread, generation; /* the loop's thread record, and its user then */
 	bool busy;                   /* the last reading did not get it in one piece */
 	bool alive;
 	bool pending; /* read, but not accounted yet */
 	bool moved;   /* a later registration goes on with the account */
+	struct account account;
+	struct segment_slot copy;
 };
 
 struct target {

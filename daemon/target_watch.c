@@ -206,17 +206,18 @@ target_watch_end(struct target *target, uint32_t index)
 	end(target, index, &episode);
 }
 
-/* Look at the thread of a loop that is unattended since then; `hot` is the beginning of its
- * slot as it has just been. */
+/* Look at the thread of a loop that is unattended since then. */
 static void
-sample(struct target *target, uint32_t index, struct segment_slot *hot, uint64_t since_ns,
-	uint64_t clock_ns)
+sample(struct target *target, uint32_t index, uint64_t since_ns, uint64_t clock_ns)
 {
+	static struct segment_slot slot;
+	struct segment_slot *hot = &slot;
 	struct slot_watch *watch = &target->slots[index]->watch;
 	struct cause_sample seen;
 	pid_t pid, tid;
 
-	if (hot->thread >= reader_header(target->reader)->thread_count)
+	if (reader_peek_slot(target->reader, index, hot) < 0 ||
+		hot->thread >= reader_header(target->reader)->thread_count)
 		return;
 	pid = family_process(target->family, hot->thread);
 	tid = family_thread(target->family, hot->thread);
@@ -257,63 +258,73 @@ is_worth_reading(struct target *target, uint32_t index, const struct segment_slo
 	       !episodes_skip(&watch->episodes, ring, hot->long_count, threshold_ns);
 }
 
-/* Look at a slot. Returns whether its loop is awake. */
+/* Look at a slot that is in use. */
 static bool
-watch_slot(struct target *target, uint32_t index, const struct target_reading *reading)
+watch_used_slot(
+	struct target *target, uint32_t index, const struct target_reading *reading)
 {
 	static struct segment_slot hot;
 	uint64_t clock_ns = reading->now_ns + (uint64_t)target->shift_ns;
 	uint64_t tick_ns = target->stalls->tick_ns;
 	struct slot *slot = target->slots[index];
-	struct slot_watch *watch;
+	struct slot_watch *watch = &slot->watch;
 	uint64_t since_ns, age_ns = 0;
 
-	if (slot && slot->moved)
+	if (reader_peek_used_slot(target->reader, index, &hot) < 0)
 		return false;
-	if (slot && reading->now_ns < slot->watch.peek_ns)
-		return slot->watch.awake;
-	if (reader_peek_slot(target->reader, index, &hot) < 0)
-		return false;
-	if (!slot) {
-		if (hot.born_ns && reader_begin(target->reader) == 0)
-			target_slots_read(target, index, reading);
-		return hot.born_ns;
-	}
-	watch = &slot->watch;
 	since_ns = account_unattended_since(&slot->account, &hot);
 	if (since_ns && target->clock_known)
 		age_ns = difference(clock_ns, since_ns);
-	watch->awake = since_ns || hot.sequence != watch->sequence;
-	watch->sequence = hot.sequence;
-	/* An attended loop is looked at in every second tick: a stall that begins after a
-	 * look is seen while it is half as long as the threshold. */
-	watch->peek_ns = reading->now_ns + (since_ns ? tick_ns / 2 : tick_ns * 3 / 2);
+	watch->late = age_ns >= tick_ns / 2;
+	/* Some time before the tick that is meant: ticks are not exact. */
+	watch->peek_ns = reading->now_ns - tick_ns / 2 +
+			 (watch->late ? tick_ns : target->stalls->rest_ns);
 	if (age_ns >= target->stalls->threshold_ns * 2 / 5 &&
 		(since_ns != watch->since_ns || reading->now_ns >= watch->sample_ns)) {
 		watch->sample_ns = reading->now_ns + pause_ns(target, age_ns);
-		sample(target, index, &hot, since_ns, clock_ns);
+		sample(target, index, since_ns, clock_ns);
 	}
 	if (is_worth_reading(target, index, &hot, since_ns, age_ns, reading->now_ns) &&
 		reader_begin(target->reader) == 0)
 		target_slots_read(target, index, reading);
 	if (watch->open && watch->episodes.open_since == since_ns)
 		capture(target, index, since_ns, age_ns, false);
-	return watch->awake;
+	return watch->late;
+}
+
+/* Look at a slot, if it is time. Returns whether its loop is late. */
+static bool
+watch_slot(struct target *target, uint32_t index, const struct target_reading *reading)
+{
+	static struct segment_slot hot;
+	struct slot *slot = target->slots[index];
+
+	if (slot && slot->moved)
+		return false;
+	if (slot)
+		return reading->now_ns < slot->watch.peek_ns
+			       ? slot->watch.late
+			       : watch_used_slot(target, index, reading);
+	if (reader_peek_slot(target->reader, index, &hot) == 0 && hot.born_ns &&
+		reader_begin(target->reader) == 0)
+		target_slots_read(target, index, reading);
+	return false;
 }
 
 bool
 target_watch(struct target *target, const struct target_reading *reading)
 {
-	bool awake = false;
+	bool late = false;
 
 	if (reading->now_ns >= target->header_ns) {
-		target->header_ns = reading->now_ns + 3 * target->stalls->tick_ns;
-		if (reader_peek_header(target->reader) < 0)
+		target->header_ns = reading->now_ns + target->stalls->rest_ns -
+				    target->stalls->tick_ns / 2;
+		if (reader_peek_slots(target->reader) < 0)
 			return false;
 	}
 	for (uint32_t i = 0; i < reader_slots(target->reader); i++)
 		if (watch_slot(target, i, reading))
-			awake = true;
-	/* Our own loop is awake by that. */
-	return awake && target->pid != getpid();
+			late = true;
+	/* Our own loop is at work by that. */
+	return late && target->pid != getpid();
 }

@@ -42,7 +42,7 @@ struct targets {
 	TAILQ_HEAD(, entry) entries; /* in the order in which they came */
 	struct entry *next;          /* to be read in this round; NULL: it is over */
 	struct entry *watched;       /* the same for quick looks */
-	bool awake; /* a loop is, as this round of looks has seen so far */
+	bool late; /* a loop is, as this round of looks has seen so far */
 };
 
 struct targets *
@@ -334,17 +334,17 @@ targets_watch(struct targets *targets, uint64_t now_ns)
 		(!TAILQ_NEXT(first, entry) && target_pid(first->target) == getpid()))
 		return TARGETS_NOBODY;
 	if (!entry) {
-		targets->awake = false;
+		targets->late = false;
 		entry = first;
 	}
 	for (; entry; entry = TAILQ_NEXT(entry, entry)) {
 		if (event_now_ns() - now_ns > WATCH_NS)
 			break;
 		if (target_watch(entry->target, &reading))
-			targets->awake = true;
+			targets->late = true;
 	}
 	targets->watched = entry;
 	if (entry)
 		return TARGETS_MORE;
-	return targets->awake ? TARGETS_AWAKE : TARGETS_ASLEEP;
+	return targets->late ? TARGETS_LATE : TARGETS_FINE;
 }

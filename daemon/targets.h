@@ -49,9 +49,9 @@ targets_read_some(struct targets *targets, uint64_t now_ns);
 
 /* What a round of quick looks has come to. */
 enum targets_watched {
-	TARGETS_MORE,   /* it is not over: so much at once would delay others */
-	TARGETS_ASLEEP, /* every loop sleeps */
-	TARGETS_AWAKE,
+	TARGETS_MORE, /* it is not over: so much at once would delay others */
+	TARGETS_FINE, /* no loop is late */
+	TARGETS_LATE,
 	TARGETS_NOBODY, /* there is nobody but ourselves */
 };
 

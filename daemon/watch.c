@@ -36,19 +36,23 @@ watch_tick_ns(uint64_t threshold_ns)
 				       : tick_ns;
 }
 
+uint64_t
+watch_rest_ns(uint64_t tick_ns)
+{
+	return 3 * tick_ns < TICK_MAX_NS ? 3 * tick_ns : TICK_MAX_NS;
+}
+
 /* How long to wait after such a round. */
 static uint64_t
 find_pause(const struct watch *watch, enum targets_watched watched)
 {
-	uint64_t slow_ns = 3 * watch->tick_ns;
-
 	switch (watched) {
 	case TARGETS_MORE:
 		return PAUSE_NS;
-	case TARGETS_AWAKE:
+	case TARGETS_LATE:
 		return watch->tick_ns;
-	case TARGETS_ASLEEP:
-		return slow_ns < TICK_MAX_NS ? slow_ns : TICK_MAX_NS;
+	case TARGETS_FINE:
+		return watch_rest_ns(watch->tick_ns);
 	case TARGETS_NOBODY:
 		break;
 	}

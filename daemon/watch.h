@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The watch: looks at the state of all loops in every tick, a quarter of the threshold, so
- * that a stall is known within the threshold and one tick. While every loop sleeps it looks
- * less often, but still so often that none is unattended for a whole threshold before it
- * looks again, and no ring of long iterations can overflow.
+ * The watch: looks at the state of all loops so that a stall is known within the threshold
+ * and one tick, which is a quarter of it. A loop that is late is looked at in every tick, the
+ * others after each rest of three: so one is seen to be late before it is so for a whole
+ * threshold, and no ring of long iterations can overflow in between.
  */
 #ifndef LOOPLAG_DAEMON_WATCH_H
 #define LOOPLAG_DAEMON_WATCH_H
@@ -17,6 +17,10 @@ struct watch;
 /* Ticks of a watch for that threshold. */
 uint64_t
 watch_tick_ns(uint64_t threshold_ns);
+
+/* The rest that goes with such ticks. */
+uint64_t
+watch_rest_ns(uint64_t tick_ns);
 
 /* Begin to watch; all is borrowed. NULL on failure. */
 struct watch *

@@ -150,6 +150,7 @@ set_up(void)
 		.slot_count = 64,
 		.threads_offset = 4096,
 		.slots_offset = 8192,
+		.capture_offset = (uint32_t)(size - SEGMENT_CAPTURE_BYTES),
 		.owner_word = 2,
 	};
 	memcpy(memory, &header, sizeof(header));
@@ -245,6 +246,53 @@ START_TEST(a_slot_that_stays_in_writing_is_left_alone_or_taken_as_it_is)
 }
 END_TEST
 
+/* With and without a map of it, which takes a seal. */
+START_TEST(quick_looks_show_what_stands_there_now)
+{
+	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+	ck_assert_int_eq(
+		fcntl(fd, F_ADD_SEALS, _i ? seals | F_SEAL_FUTURE_WRITE : seals), 0);
+	reader_free(reader);
+	reader = reader_new(fd, &header);
+	ck_assert_ptr_nonnull(reader);
+	ck_assert_uint_eq(reader_slots(reader), 0);
+	for (uint64_t i = 1; i <= 3; i++) {
+		((struct segment_header *)memory)->slots_used = i;
+		ck_assert_int_eq(reader_peek_slots(reader), 0);
+		ck_assert_uint_eq(reader_slots(reader), i);
+		slots[2].state = 1000 + i;
+		slots[2].born_ns = 7;
+		slots[2].long_count = i;
+		ck_assert_int_eq(reader_peek_used_slot(reader, 2, &copy), 0);
+		ck_assert_uint_eq(copy.state, 1000 + i);
+		ck_assert_uint_eq(copy.born_ns, 7);
+		ck_assert_uint_eq(copy.long_count, i);
+	}
+	/* It only grows, and has an end. */
+	((struct segment_header *)memory)->slots_used = 1;
+	ck_assert_int_eq(reader_peek_slots(reader), 0);
+	ck_assert_uint_eq(reader_slots(reader), 3);
+	((struct segment_header *)memory)->slots_used = UINT64_MAX;
+	ck_assert_int_eq(reader_peek_slots(reader), 0);
+	ck_assert_uint_eq(reader_slots(reader), 64);
+}
+END_TEST
+
+/* What looking at a map of it is based on. */
+START_TEST(nobody_takes_a_page_away_that_is_sealed_against_future_writes)
+{
+	slots[2].born_ns = 7;
+	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_FUTURE_WRITE), 0);
+	ck_assert_int_lt(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+				 (off_t)segment_size(64)),
+		0);
+	ck_assert_int_lt(madvise(memory, segment_size(64), MADV_REMOVE), 0);
+	ck_assert_int_lt(ftruncate(fd, 0), 0);
+	ck_assert_uint_eq(slots[2].born_ns, 7);
+}
+END_TEST
+
 START_TEST(a_short_file_is_an_error)
 {
 	ck_assert_int_eq(ftruncate(fd, 8192 + 100), 0);
@@ -330,6 +378,9 @@ main(void)
 	tcase_add_test(reading, a_slot_is_read_when_it_has_changed);
 	tcase_add_test(
 		reading, a_slot_that_stays_in_writing_is_left_alone_or_taken_as_it_is);
+	tcase_add_loop_test(reading, quick_looks_show_what_stands_there_now, 0, 2);
+	tcase_add_test(
+		reading, nobody_takes_a_page_away_that_is_sealed_against_future_writes);
 	tcase_add_test(reading, a_short_file_is_an_error);
 	tcase_add_test(reading, a_copy_is_of_one_moment_while_a_loop_writes);
 	suite_add_tcase(suite, reading);

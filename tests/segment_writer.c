@@ -64,7 +64,8 @@ writer_make(void)
 	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, writer.fd, 0);
 	ck_assert_ptr_ne(memory, MAP_FAILED);
 	ck_assert_int_eq(
-		fcntl(writer.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL),
+		fcntl(writer.fd, F_ADD_SEALS,
+			F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL),
 		0);
 	writer.header = (struct segment_header *)memory;
 	*writer.header = (struct segment_header){
