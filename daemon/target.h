@@ -53,9 +53,9 @@ target_free(struct target *target);
 void
 target_read(struct target *target, const struct target_reading *reading);
 
-/* Look quickly whether a loop stalls, and read its slot only then. Returns whether any loop
- * is late: unattended, and not just since now. */
-bool
+/* Look quickly whether a loop stalls, and read its slot only then. Returns when to look
+ * again, as reading->now_ns has it. */
+uint64_t
 target_watch(struct target *target, const struct target_reading *reading);
 
 /* The process that registered it. */

@@ -31,7 +31,6 @@ struct slot_watch {
 	/* When to look again at the state, at the slot if the stall goes on, and at the
 	 * thread. By our clock. */
 	uint64_t peek_ns, look_ns, sample_ns;
-	bool late;
 	bool open;    /* an episode is, and was told */
 	bool may_ask; /* for the thread's system call */
 	struct episodes episodes;

@@ -258,8 +258,16 @@ is_worth_reading(struct target *target, uint32_t index, const struct segment_slo
 	       !episodes_skip(&watch->episodes, ring, hot->long_count, threshold_ns);
 }
 
+/* When to look at what is looked at so often: all loops at the same moments, so that one
+ * round does for them. */
+static uint64_t
+next_look(uint64_t period_ns, uint64_t now_ns)
+{
+	return now_ns - now_ns % period_ns + period_ns;
+}
+
 /* Look at a slot that is in use. */
-static bool
+static void
 watch_used_slot(
 	struct target *target, uint32_t index, const struct target_reading *reading)
 {
@@ -270,15 +278,15 @@ watch_used_slot(
 	struct slot_watch *watch = &slot->watch;
 	uint64_t since_ns, age_ns = 0;
 
+	watch->peek_ns = next_look(target->stalls->rest_ns, reading->now_ns);
 	if (reader_peek_used_slot(target->reader, index, &hot) < 0)
-		return false;
+		return;
 	since_ns = account_unattended_since(&slot->account, &hot);
 	if (since_ns && target->clock_known)
 		age_ns = difference(clock_ns, since_ns);
-	watch->late = age_ns >= tick_ns / 2;
-	/* Some time before the tick that is meant: ticks are not exact. */
-	watch->peek_ns = reading->now_ns - tick_ns / 2 +
-			 (watch->late ? tick_ns : target->stalls->rest_ns);
+	/* It is late; but our own loop is at work by looking. */
+	if (age_ns >= tick_ns / 4 && target->pid != getpid())
+		watch->peek_ns = next_look(tick_ns, reading->now_ns);
 	if (age_ns >= target->stalls->threshold_ns * 2 / 5 &&
 		(since_ns != watch->since_ns || reading->now_ns >= watch->sample_ns)) {
 		watch->sample_ns = reading->now_ns + pause_ns(target, age_ns);
@@ -289,42 +297,43 @@ watch_used_slot(
 		target_slots_read(target, index, reading);
 	if (watch->open && watch->episodes.open_since == since_ns)
 		capture(target, index, since_ns, age_ns, false);
-	return watch->late;
 }
 
-/* Look at a slot, if it is time. Returns whether its loop is late. */
-static bool
+/* Look at a slot, if it is time. Returns when it is time again. */
+static uint64_t
 watch_slot(struct target *target, uint32_t index, const struct target_reading *reading)
 {
 	static struct segment_slot hot;
 	struct slot *slot = target->slots[index];
 
-	if (slot && slot->moved)
-		return false;
-	if (slot)
-		return reading->now_ns < slot->watch.peek_ns
-			       ? slot->watch.late
-			       : watch_used_slot(target, index, reading);
-	if (reader_peek_slot(target->reader, index, &hot) == 0 && hot.born_ns &&
-		reader_begin(target->reader) == 0)
+	if (!slot && reader_peek_slot(target->reader, index, &hot) == 0 && hot.born_ns &&
+		reader_begin(target->reader) == 0) {
 		target_slots_read(target, index, reading);
-	return false;
+		slot = target->slots[index];
+	}
+	if (!slot || slot->moved)
+		return UINT64_MAX;
+	if (reading->now_ns >= slot->watch.peek_ns)
+		watch_used_slot(target, index, reading);
+	return slot->watch.peek_ns;
 }
 
-bool
+uint64_t
 target_watch(struct target *target, const struct target_reading *reading)
 {
-	bool late = false;
+	uint64_t next_ns;
 
 	if (reading->now_ns >= target->header_ns) {
-		target->header_ns = reading->now_ns + target->stalls->rest_ns -
-				    target->stalls->tick_ns / 2;
+		target->header_ns = next_look(target->stalls->rest_ns, reading->now_ns);
 		if (reader_peek_slots(target->reader) < 0)
-			return false;
+			return target->header_ns;
 	}
-	for (uint32_t i = 0; i < reader_slots(target->reader); i++)
-		if (watch_slot(target, i, reading))
-			late = true;
-	/* Our own loop is at work by that. */
-	return late && target->pid != getpid();
+	next_ns = target->header_ns;
+	for (uint32_t i = 0; i < reader_slots(target->reader); i++) {
+		uint64_t slot_ns = watch_slot(target, i, reading);
+
+		if (slot_ns < next_ns)
+			next_ns = slot_ns;
+	}
+	return next_ns;
 }

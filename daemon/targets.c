@@ -42,7 +42,8 @@ struct targets {
 	TAILQ_HEAD(, entry) entries; /* in the order in which they came */
 	struct entry *next;          /* to be read in this round; NULL: it is over */
 	struct entry *watched;       /* the same for quick looks */
-	bool late; /* a loop is, as this round of looks has seen so far */
+	uint64_t
+		watch_ns; /* when the next round should be, as this one has seen so far */
 };
 
 struct targets *
@@ -324,27 +325,30 @@ targets_read_some(struct targets *targets, uint64_t now_ns)
 	return targets->next;
 }
 
-enum targets_watched
-targets_watch(struct targets *targets, uint64_t now_ns)
+bool
+targets_watch(struct targets *targets, uint64_t now_ns, uint64_t *ret_next_ns)
 {
 	struct target_reading reading = {.now_ns = now_ns, .stats = targets->stats};
 	struct entry *first = TAILQ_FIRST(&targets->entries), *entry = targets->watched;
 
-	if (!first ||
-		(!TAILQ_NEXT(first, entry) && target_pid(first->target) == getpid()))
-		return TARGETS_NOBODY;
 	if (!entry) {
-		targets->late = false;
+		targets->watch_ns = UINT64_MAX;
 		entry = first;
 	}
+	if (!first ||
+		(!TAILQ_NEXT(first, entry) && target_pid(first->target) == getpid()))
+		entry = NULL;
 	for (; entry; entry = TAILQ_NEXT(entry, entry)) {
+		uint64_t next_ns;
+
 		if (event_now_ns() - now_ns > WATCH_NS)
 			break;
-		if (target_watch(entry->target, &reading))
-			targets->late = true;
+		next_ns = target_watch(entry->target, &reading);
+		if (next_ns < targets->watch_ns)
+			targets->watch_ns = next_ns;
 	}
 	targets->watched = entry;
-	if (entry)
-		return TARGETS_MORE;
-	return targets->late ? TARGETS_LATE : TARGETS_FINE;
+	if (!entry)
+		*ret_next_ns = targets->watch_ns;
+	return !entry;
 }

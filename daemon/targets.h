@@ -47,16 +47,10 @@ targets_read(struct targets *targets, uint64_t now_ns);
 bool
 targets_read_some(struct targets *targets, uint64_t now_ns);
 
-/* What a round of quick looks has come to. */
-enum targets_watched {
-	TARGETS_MORE, /* it is not over: so much at once would delay others */
-	TARGETS_FINE, /* no loop is late */
-	TARGETS_LATE,
-	TARGETS_NOBODY, /* there is nobody but ourselves */
-};
-
-/* Look for stalls: at the next targets of a round. */
-enum targets_watched
-targets_watch(struct targets *targets, uint64_t now_ns);
+/* Look for stalls: at the next targets of a round. Returns whether the round is over, as so
+ * much at once would delay others; and then when the next one should be, UINT64_MAX if
+ * there is nobody but ourselves. */
+bool
+targets_watch(struct targets *targets, uint64_t now_ns, uint64_t *ret_next_ns);
 
 #endif

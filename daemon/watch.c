@@ -42,23 +42,6 @@ watch_rest_ns(uint64_t tick_ns)
 	return 3 * tick_ns < TICK_MAX_NS ? 3 * tick_ns : TICK_MAX_NS;
 }
 
-/* How long to wait after such a round. */
-static uint64_t
-find_pause(const struct watch *watch, enum targets_watched watched)
-{
-	switch (watched) {
-	case TARGETS_MORE:
-		return PAUSE_NS;
-	case TARGETS_LATE:
-		return watch->tick_ns;
-	case TARGETS_FINE:
-		return watch_rest_ns(watch->tick_ns);
-	case TARGETS_NOBODY:
-		break;
-	}
-	return TICK_MAX_NS;
-}
-
 static void
 tick(void *arg);
 
@@ -81,9 +64,16 @@ static void
 tick(void *arg)
 {
 	struct watch *watch = arg;
-	uint64_t now_ns = event_now_ns();
+	uint64_t now_ns = event_now_ns(), pause_ns = PAUSE_NS, next_ns;
 
-	(void)plan(watch, find_pause(watch, targets_watch(watch->targets, now_ns)));
+	if (targets_watch(watch->targets, now_ns, &next_ns)) {
+		pause_ns = next_ns > now_ns ? next_ns - now_ns : 0;
+		if (pause_ns < PAUSE_NS)
+			pause_ns = PAUSE_NS;
+		if (pause_ns > TICK_MAX_NS)
+			pause_ns = TICK_MAX_NS;
+	}
+	(void)plan(watch, pause_ns);
 }
 
 struct watch *
