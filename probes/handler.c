@@ -178,17 +178,29 @@ is_ours(const struct sigaction *action)
 	return action->sa_flags & SA_SIGINFO && action->sa_sigaction == on_signal;
 }
 
+/* Whether the program has left the signal alone. */
+static int
+is_unused(const struct sigaction *action)
+{
+	return !(action->sa_flags & SA_SIGINFO) &&
+	       (action->sa_handler == SIG_DFL || action->sa_handler == SIG_IGN);
+}
+
 /*
- * The kernel swaps the actions, so that we know what was there at that moment. What the
- * program puts there between our two calls is found in the answer to the second one, and
- * put back too. The alternate stack is used where a thread has one: a coroutine's stack may
- * have no room for a signal frame.
+ * A handler of the program's own is left in place, as a signal that comes while it is away
+ * would be lost. Otherwise the kernel swaps the actions, so that we know what was there at
+ * that moment. What the program puts there between our calls is found in the answer to the
+ * last one, and put back too. The alternate stack is used where a thread has one: a
+ * coroutine's stack may have no room for a signal frame.
  */
 int
 handler_install(void)
 {
 	struct sigaction ours, replaced;
 
+	if (libc_sigaction(SIGURG, NULL, &replaced) ||
+		(!is_unused(&replaced) && !is_ours(&replaced)))
+		return -1;
 	memset(&ours, 0, sizeof(ours));
 	ours.sa_sigaction = on_signal;
 	ours.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
@@ -203,8 +215,7 @@ handler_install(void)
 		return 0;
 	}
 	before = replaced;
-	if (!(before.sa_flags & SA_SIGINFO) &&
-		(before.sa_handler == SIG_DFL || before.sa_handler == SIG_IGN))
+	if (is_unused(&before))
 		return 0;
 	handler_remove();
 	return -1;

@@ -36,7 +36,7 @@ struct handler_facts {
 int handler_start(uint64_t (*clock_ns)(void));
 
 /* Have the signal's handler in place. Returns -1 if the program has one of its own, which
- * is in place again then. */
+ * stays. */
 int
 handler_install(void);
 

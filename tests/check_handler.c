@@ -275,6 +275,32 @@ START_TEST(a_handler_of_the_programs_own_stays)
 }
 END_TEST
 
+#define RAISED 100000
+
+static void *
+raise_many(void *arg)
+{
+	for (int i = 0; i < RAISED; i++)
+		raise(SIGURG);
+	worker.go = 0;
+	return arg;
+}
+
+START_TEST(a_handler_of_the_programs_own_misses_nothing)
+{
+	ck_assert_int_eq(handler_start(clock_ns), 0);
+	signal(SIGURG, on_theirs);
+	theirs = 0;
+	worker.go = 1;
+	ck_assert_int_eq(pthread_create(&worker.thread, NULL, raise_many, NULL), 0);
+	while (worker.go)
+		ck_assert_int_eq(handler_install(), -1);
+	ck_assert_int_eq(pthread_join(worker.thread, NULL), 0);
+	ck_assert_int_eq(theirs, RAISED);
+	signal(SIGURG, SIG_DFL);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -293,6 +319,7 @@ main(void)
 	tcase_add_test(tcase, a_loose_thread_that_was_let_go_has_nothing_to_settle);
 	tcase_add_test(tcase, a_forked_child_begins_anew);
 	tcase_add_test(tcase, a_handler_of_the_programs_own_stays);
+	tcase_add_test(tcase, a_handler_of_the_programs_own_misses_nothing);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
