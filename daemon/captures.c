@@ -6,9 +6,7 @@
  *	quiet --due, helper there--> rung --a record, or the deadline--> quiet
  *	quiet --due, no helper-----> traced --the job is done----------> quiet
  *
- * Records are also looked for when nobody has rung for them: one bell is rung for all
- * loops of a target. A record is taken once; but one whose JavaScript part was asked for
- * and has not come soon is shown without it first, and again when it has come.
+ * Records (capture_records.h) are also looked for when nobody has rung for them.
  */
 
 #include "config.h"
@@ -22,7 +20,7 @@
 #include <unistd.h>
 
 #include "daemon/capture_jobs.h"
-#include "daemon/capture_reader.h"
+#include "daemon/capture_records.h"
 #include "daemon/doorbell.h"
 #include "daemon/event.h"
 #include "daemon/stalls.h"
@@ -36,18 +34,10 @@
 #define ANSWER_NS (2000 * MS) /* so long a helper may take */
 #define LINGER_NS (250 * MS)  /* and so long after the stall has ended */
 #define LINGER_EVERY_NS (20 * MS)
-#define COMPANY_NS (60 * MS) /* a record waits so long for what belongs to it */
 #define FORGOTTEN_NS (10000 * MS)
 
 static const char *const result_names[CAPTURES_RESULTS] = {"taken", "late", "limited",
 	"off", "handler", "silent", "over", "refused", "failed"};
-
-/* A record of the segment, as this stall knows it. */
-struct record {
-	uint64_t sequence;
-	uint64_t first_ns; /* when it was seen first; 0: not at all */
-	enum { RECORD_FRESH, RECORD_SHOWN, RECORD_DONE } state;
-};
 
 struct entry {
 	uint64_t stall; /* 0: free */
@@ -57,12 +47,10 @@ struct entry {
 	uint64_t end_ns;      /* the iteration's, as the target's clock has it; 0: open */
 	uint64_t forget_ns;   /* ended: nothing is awaited beyond this */
 	bool told;            /* that there is a stack, or why there is none */
-	struct capture_reader_place place;
-	struct capture_reader_key key;
 	int64_t shift_ns;
 	pid_t pid;
 	uint32_t runtime;
-	struct record records[SEGMENT_CAPTURES];
+	struct capture_records records;
 };
 
 /* What a group has had in this minute. */
@@ -130,7 +118,7 @@ static void
 forget(struct captures *captures, struct entry *entry)
 {
 	if (entry->forget_ns) {
-		close(entry->place.segment);
+		close(entry->records.place.segment);
 		captures->lingering--;
 	}
 	*entry = (struct entry){0};
@@ -227,129 +215,28 @@ show(struct captures *captures, struct entry *entry, struct capture *capture,
 	}
 }
 
-/* Nothing will come for the record any more: a stack whose JavaScript part has not come is
- * one nevertheless. */
-static void
-finish(struct captures *captures, struct record *record)
-{
-	if (record->state == RECORD_SHOWN)
-		captures->counts[CAPTURES_TAKEN]++;
-	record->state = RECORD_DONE;
-}
-
-/* What stands in all records of the segment; sequence 0: nothing of ours. */
-struct view {
-	struct capture_reader_glance glances[SEGMENT_CAPTURES];
-};
-
-static struct view
-glance(struct captures *captures, struct entry *entry, uint64_t now_ns)
-{
-	struct view view = {0};
-
-	for (unsigned i = 0; i < entry->place.count; i++) {
-		struct capture_reader_glance *seen = &view.glances[i];
-
-		if (capture_reader_glance(&entry->place, i, &entry->key, seen) &&
-			entry->records[i].sequence != seen->sequence) {
-			finish(captures, &entry->records[i]);
-			entry->records[i] = (struct record){
-				.sequence = seen->sequence, .first_ns = now_ns};
-		}
-	}
-	return view;
-}
-
-/* A record with that role that is new, or NULL. */
-static struct capture *
-find_new(struct entry *entry, const struct view *view, uint32_t role,
-	struct record **ret_record)
-{
-	for (unsigned i = 0; i < entry->place.count; i++) {
-		const struct capture_reader_glance *seen = &view->glances[i];
-		struct record *record = &entry->records[i];
-		struct capture *capture;
-
-		if (!seen->sequence || seen->role != role ||
-			record->state == RECORD_DONE ||
-			(record->state == RECORD_SHOWN &&
-				seen->js_state != SEGMENT_JS_TAKEN))
-			continue;
-		capture = capture_reader_read(&entry->place, i, &entry->key);
-		if (!capture)
-			continue;
-		*ret_record = record;
-		return capture;
-	}
-	return NULL;
-}
-
-/* Take a record of that role which holds a stack; what else it says is told. */
-static struct capture *
-find_stack(struct captures *captures, struct entry *entry, const struct view *view,
-	uint32_t role, uint64_t now_ns, struct record **ret_record)
-{
-	struct capture *capture = find_new(entry, view, role, ret_record);
-
-	if (!capture || capture->result == SEGMENT_RESULT_TAKEN)
-		return capture;
-	(*ret_record)->state = RECORD_DONE;
-	if (role == SEGMENT_ROLE_LOOP) {
-		entry->deadline_ns = 0;
-		tell_result(captures, entry, capture->result, now_ns);
-	}
-	capture_free(capture);
-	return NULL;
-}
-
-/* Look what has come. A record waits a little for what belongs to it: the thread that
- * holds the lock, whose stack is the one to show then, or V8's answer. */
+/* Show what has come. */
 static void
 collect(struct captures *captures, struct entry *entry, uint64_t now_ns)
 {
-	struct record *loop_record = NULL, *holder_record = NULL;
-	const struct view view = glance(captures, entry, now_ns);
-	struct capture *loop = find_stack(
-		captures, entry, &view, SEGMENT_ROLE_LOOP, now_ns, &loop_record);
-	struct capture *holder = find_stack(
-		captures, entry, &view, SEGMENT_ROLE_HOLDER, now_ns, &holder_record);
-	bool waits = holder || (loop && loop->flags & SEGMENT_CAPTURE_WAITS_GIL);
-	bool asked = loop && loop->js_state == SEGMENT_JS_ASKED;
-	bool complete = waits ? loop && holder : !asked || entry->end_ns;
-	uint64_t first_ns;
+	struct capture_answer answer;
 
-	if (!loop && !holder)
-		return;
-	first_ns = loop ? loop_record->first_ns : holder_record->first_ns;
-	if (complete || now_ns - first_ns >= COMPANY_NS) {
-		/* V8 may answer until the stall is over. */
-		if (loop)
-			loop_record->state =
-				asked && !entry->end_ns ? RECORD_SHOWN : RECORD_DONE;
-		if (holder) {
-			holder_record->state = RECORD_DONE;
-			show(captures, entry, holder, true, false);
-			holder = NULL;
-		} else {
-			show(captures, entry, loop, waits,
-				loop_record->state == RECORD_SHOWN);
-			loop = NULL;
-		}
+	capture_records_look(&entry->records, entry->end_ns, now_ns, &answer);
+	captures->counts[CAPTURES_TAKEN] += answer.settled;
+	if (answer.refused) {
+		entry->deadline_ns = 0;
+		tell_result(captures, entry, answer.result, now_ns);
 	}
-	capture_free(loop);
-	capture_free(holder);
+	if (answer.capture)
+		show(captures, entry, answer.capture, answer.waits_gil,
+			answer.provisional);
 }
 
 /* Whether something may still come that was asked for. */
 static bool
 awaits(const struct entry *entry)
 {
-	if (entry->deadline_ns)
-		return true;
-	for (unsigned i = 0; i < SEGMENT_CAPTURES; i++)
-		if (entry->records[i].first_ns && entry->records[i].state != RECORD_DONE)
-			return true;
-	return false;
+	return entry->deadline_ns || capture_records_await(&entry->records);
 }
 
 /* One of the group's share of this minute. Returns whether there was one left. */
@@ -446,7 +333,7 @@ entry_of(struct captures *captures, const struct captures_place *place, uint64_t
 		.due_ns = captures->settings.threshold_ns
 				  ? captures->settings.threshold_ns
 				  : 1,
-		.key = {.slot = place->slot, .since_ns = place->since_ns},
+		.records.key = {.slot = place->slot, .since_ns = place->since_ns},
 	};
 	return found;
 }
@@ -469,8 +356,9 @@ give_up(struct captures *captures, struct entry *entry, uint64_t now_ns)
 			entry->end_ns ? NULL : "the program did not answer in time",
 			now_ns);
 	entry->deadline_ns = 0;
-	for (unsigned i = 0; entry->end_ns && i < SEGMENT_CAPTURES; i++)
-		finish(captures, &entry->records[i]);
+	if (entry->end_ns)
+		captures->counts[CAPTURES_TAKEN] +=
+			capture_records_settle(&entry->records);
 }
 
 /* Look at those whose stalls have ended. */
@@ -509,10 +397,11 @@ linger(struct captures *captures, struct entry *entry, uint64_t now_ns)
 	if (!captures->watch)
 		captures->watch = event_every(
 			captures->loop, LINGER_EVERY_NS, look_at_lingering, captures);
-	fd = captures->watch ? fcntl(entry->place.segment, F_DUPFD_CLOEXEC, 0) : -1;
+	fd = captures->watch ? fcntl(entry->records.place.segment, F_DUPFD_CLOEXEC, 0)
+			     : -1;
 	if (fd < 0)
 		return false;
-	entry->place.segment = fd;
+	entry->records.place.segment = fd;
 	entry->forget_ns = now_ns + LINGER_NS;
 	captures->lingering++;
 	return true;
@@ -531,7 +420,7 @@ captures_look(struct captures *captures, const struct captures_place *place, boo
 		return;
 	}
 	entry->looked_ns = now_ns;
-	entry->place = capture_reader_place(place->segment, place->header);
+	entry->records.place = capture_reader_place(place->segment, place->header);
 	entry->shift_ns = place->shift_ns;
 	entry->pid = place->pid;
 	entry->runtime = place->header->runtime;
