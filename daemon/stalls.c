@@ -248,11 +248,14 @@ stalls_end(struct stalls *stalls, uint64_t id, uint64_t length_ns,
 		drop_one(stalls);
 }
 
-/* How much a sample says. */
+/* How much a sample says. While a script's frames are missing, the application's frame may
+ * be any function of a library. */
 static int
 rank(const struct stall_sample *sample)
 {
-	return (sample->count > 0) + (frames_application(sample) != NULL);
+	if (!sample->count)
+		return 0;
+	return 1 + (frames_application(sample) != NULL) + !sample->missing;
 }
 
 void

@@ -147,6 +147,20 @@ START_TEST(a_sample_that_waits_for_the_gil_tells_the_cause)
 }
 END_TEST
 
+START_TEST(a_sample_with_what_was_missing_is_better)
+{
+	struct stall_sample native = sample_of(2, "native"), whole = sample_of(1, "f");
+	uint64_t id = open_one(web);
+
+	native.missing = "JavaScript frames";
+	stalls_add_sample(stalls, id, &native);
+	ck_assert_ptr_nonnull(stalls_find(stalls, id)->sample.missing);
+	stalls_add_sample(stalls, id, &whole);
+	ck_assert_ptr_null(stalls_find(stalls, id)->sample.missing);
+	ck_assert_uint_eq(stalls_find(stalls, id)->sample.count, 1);
+}
+END_TEST
+
 START_TEST(the_first_sample_that_says_something_stays)
 {
 	struct stall_sample none = {.missing = "no"}, first = sample_of(2, "first"),
@@ -328,6 +342,7 @@ main(void)
 	tcase_add_test(tcase, events_come_in_the_order_in_which_things_happen);
 	tcase_add_test(tcase, what_has_ended_does_not_change);
 	tcase_add_test(tcase, a_sample_that_waits_for_the_gil_tells_the_cause);
+	tcase_add_test(tcase, a_sample_with_what_was_missing_is_better);
 	tcase_add_test(tcase, the_first_sample_that_says_something_stays);
 	tcase_add_test(tcase, one_group_does_not_push_out_anothers_history);
 	tcase_add_test(tcase, one_group_does_not_take_all_the_room_for_open_ones);
