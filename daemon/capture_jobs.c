@@ -64,8 +64,7 @@ words_for(int error, enum captures_result *ret_result)
 	case -EACCES:
 		*ret_result = CAPTURES_REFUSED;
 		return "there is no helper in the program, and looplagd may not trace "
-		       "it: "
-		       "that takes the same user, root or CAP_SYS_PTRACE, and a "
+		       "it: that takes the same user, root or CAP_SYS_PTRACE, and a "
 		       "kernel.yama.ptrace_scope that allows it";
 	case -EBUSY:
 		*ret_result = CAPTURES_REFUSED;
@@ -73,7 +72,7 @@ words_for(int error, enum captures_result *ret_result)
 	case -ESRCH:
 	case -ESTALE:
 		*ret_result = CAPTURES_OVER;
-		return NULL;
+		return "it was over before its stack was taken";
 	case -ETIMEDOUT:
 		*ret_result = CAPTURES_SILENT;
 		return "the thread could not be stopped in time";

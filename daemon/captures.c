@@ -36,6 +36,10 @@
 #define LINGER_EVERY_NS (20 * MS)
 #define FORGOTTEN_NS (10000 * MS)
 
+static const char over[] = "it was over before its stack was taken";
+static const char no_means[] = "looplagd has no descriptors or memory left, or too many "
+			       "other stacks to look at";
+
 static const char *const result_names[CAPTURES_RESULTS] = {"taken", "late", "limited",
 	"off", "handler", "silent", "over", "refused", "failed"};
 
@@ -158,7 +162,7 @@ tell(struct captures *captures, struct entry *entry, enum captures_result result
 	struct stall_sample sample = {.taken_ns = now_ns, .missing = missing};
 
 	captures->counts[result]++;
-	if (entry->told || !missing)
+	if (entry->told)
 		return;
 	entry->told = true;
 	stalls_add_sample(captures->stalls, entry->stall, &sample);
@@ -179,7 +183,7 @@ tell_result(
 			"the thread did not take the signal in time", now_ns);
 		return;
 	case SEGMENT_RESULT_OVER:
-		tell(captures, entry, CAPTURES_OVER, NULL, now_ns);
+		tell(captures, entry, CAPTURES_OVER, over, now_ns);
 		return;
 	case SEGMENT_RESULT_SANDBOX:
 		tell(captures, entry, CAPTURES_REFUSED,
@@ -195,7 +199,7 @@ tell_result(
 /* Give a capture away, to become a stack. */
 static void
 show(struct captures *captures, struct entry *entry, struct capture *capture,
-	bool waits_gil, bool provisional)
+	bool waits_gil, bool provisional, uint64_t now_ns)
 {
 	struct capture_jobs_request request = {
 		.stall = entry->stall,
@@ -207,12 +211,13 @@ show(struct captures *captures, struct entry *entry, struct capture *capture,
 		.provisional = provisional,
 	};
 
-	entry->told = true;
 	entry->deadline_ns = 0;
-	if (capture_jobs_name(captures->jobs, &request, capture) < 0) {
-		capture_free(capture);
-		captures->counts[CAPTURES_FAILED]++;
+	if (capture_jobs_name(captures->jobs, &request, capture) == 0) {
+		entry->told = true;
+		return;
 	}
+	capture_free(capture);
+	tell(captures, entry, CAPTURES_FAILED, no_means, now_ns);
 }
 
 /* Show what has come. */
@@ -229,7 +234,7 @@ collect(struct captures *captures, struct entry *entry, uint64_t now_ns)
 	}
 	if (answer.capture)
 		show(captures, entry, answer.capture, answer.waits_gil,
-			answer.provisional);
+			answer.provisional, now_ns);
 }
 
 /* Whether something may still come that was asked for. */
@@ -281,9 +286,10 @@ ask(struct captures *captures, struct entry *entry, const struct captures_place 
 		return;
 	}
 	r = capture_jobs_trace(captures->jobs, &request, place);
-	if (r < 0)
-		tell(captures, entry, r == -ESRCH ? CAPTURES_OVER : CAPTURES_FAILED, NULL,
-			now_ns);
+	if (r == -ESRCH)
+		tell(captures, entry, CAPTURES_OVER, over, now_ns);
+	else if (r < 0)
+		tell(captures, entry, CAPTURES_FAILED, no_means, now_ns);
 }
 
 /* The next capture is due at twice the length of this one. */
@@ -353,7 +359,7 @@ give_up(struct captures *captures, struct entry *entry, uint64_t now_ns)
 {
 	if (entry->deadline_ns)
 		tell(captures, entry, entry->end_ns ? CAPTURES_OVER : CAPTURES_SILENT,
-			entry->end_ns ? NULL : "the program did not answer in time",
+			entry->end_ns ? over : "the program did not answer in time",
 			now_ns);
 	entry->deadline_ns = 0;
 	if (entry->end_ns)
@@ -407,6 +413,20 @@ linger(struct captures *captures, struct entry *entry, uint64_t now_ns)
 	return true;
 }
 
+/* More stalls are open than there are entries. */
+static void
+tell_no_room(struct captures *captures, uint64_t id, uint64_t now_ns)
+{
+	struct stall_sample sample = {
+		.taken_ns = now_ns, .missing = "too many loops are stuck at once"};
+	const struct stall *stall = stalls_find(captures->stalls, id);
+
+	if (!stall || stall->sample.missing)
+		return;
+	captures->counts[CAPTURES_LIMITED]++;
+	stalls_add_sample(captures->stalls, id, &sample);
+}
+
 void
 captures_look(struct captures *captures, const struct captures_place *place, bool ended,
 	uint64_t now_ns)
@@ -414,11 +434,10 @@ captures_look(struct captures *captures, const struct captures_place *place, boo
 	struct entry *entry = ended ? entry_that_is(captures, place->stall)
 				    : entry_of(captures, place, now_ns);
 
-	if (!entry || entry->forget_ns) {
-		if (!ended && place->length_ns < 2 * captures->settings.threshold_ns)
-			captures->counts[CAPTURES_LIMITED]++;
+	if (!entry && !ended)
+		tell_no_room(captures, place->stall, now_ns);
+	if (!entry || entry->forget_ns)
 		return;
-	}
 	entry->looked_ns = now_ns;
 	entry->records.place = capture_reader_place(place->segment, place->header);
 	entry->shift_ns = place->shift_ns;

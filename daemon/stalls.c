@@ -271,8 +271,9 @@ stalls_add_sample(struct stalls *stalls, uint64_t id, struct stall_sample *sampl
 	stall = &entry->stall;
 	entry->waits_gil = entry->waits_gil || sample->waits_gil;
 	stall->samples += sample->count > 0;
-	/* Of those that say nothing the last one tells why. */
-	if (rank(sample) > rank(&stall->sample) || !rank(&stall->sample)) {
+	/* Of those that say nothing the first one tells why: it was there longest. */
+	if (rank(sample) > rank(&stall->sample) ||
+		(!rank(&stall->sample) && !stall->sample.missing)) {
 		stall_sample_fini(&stall->sample);
 		stall->sample = *sample;
 		stall->stack_id = frames_stack_id(sample);

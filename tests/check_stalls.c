@@ -161,6 +161,22 @@ START_TEST(a_sample_with_what_was_missing_is_better)
 }
 END_TEST
 
+START_TEST(why_there_is_no_stack_is_not_forgotten)
+{
+	struct stall_sample refused = {.missing = "refused"}, over = {.missing = "over"},
+			    silent = {0}, whole = sample_of(1, "f");
+	uint64_t id = open_one(web);
+
+	stalls_add_sample(stalls, id, &silent);
+	stalls_add_sample(stalls, id, &refused);
+	stalls_add_sample(stalls, id, &over);
+	stalls_add_sample(stalls, id, &silent);
+	ck_assert_str_eq(stalls_find(stalls, id)->sample.missing, "refused");
+	stalls_add_sample(stalls, id, &whole);
+	ck_assert_ptr_null(stalls_find(stalls, id)->sample.missing);
+}
+END_TEST
+
 START_TEST(the_first_sample_that_says_something_stays)
 {
 	struct stall_sample none = {.missing = "no"}, first = sample_of(2, "first"),
@@ -343,6 +359,7 @@ main(void)
 	tcase_add_test(tcase, what_has_ended_does_not_change);
 	tcase_add_test(tcase, a_sample_that_waits_for_the_gil_tells_the_cause);
 	tcase_add_test(tcase, a_sample_with_what_was_missing_is_better);
+	tcase_add_test(tcase, why_there_is_no_stack_is_not_forgotten);
 	tcase_add_test(tcase, the_first_sample_that_says_something_stays);
 	tcase_add_test(tcase, one_group_does_not_push_out_anothers_history);
 	tcase_add_test(tcase, one_group_does_not_take_all_the_room_for_open_ones);
