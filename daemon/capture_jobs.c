@@ -12,13 +12,13 @@
 
 #include "daemon/capture.h"
 #include "daemon/frames.h"
-#include "daemon/symbolizer.h"
+#include "daemon/namer.h"
 #include "daemon/trace.h"
 #include "daemon/worker.h"
 
 struct capture_jobs {
 	struct worker *worker;
-	struct symbolizer *symbolizer; /* the thread's */
+	struct namer *namer; /* the thread's */
 	capture_jobs_fn fn;
 	void *arg;
 };
@@ -52,7 +52,7 @@ work(struct worker_job *head)
 	if (job->traces)
 		job->error = trace_take(&job->trace, &job->capture);
 	if (job->capture)
-		symbolizer_name(job->jobs->symbolizer, job->capture, job->request.pid);
+		namer_name(job->jobs->namer, job->capture, job->request.pid);
 }
 
 /* Why a trace gave no stack. */
@@ -158,9 +158,9 @@ capture_jobs_new(struct event_loop *loop, capture_jobs_fn fn, void *arg)
 		return NULL;
 	jobs->fn = fn;
 	jobs->arg = arg;
-	jobs->symbolizer = symbolizer_new();
+	jobs->namer = namer_new();
 	jobs->worker = worker_new(loop);
-	if (!jobs->symbolizer || !jobs->worker) {
+	if (!jobs->namer || !jobs->worker) {
 		capture_jobs_free(jobs);
 		return NULL;
 	}
@@ -173,7 +173,7 @@ capture_jobs_free(struct capture_jobs *jobs)
 	if (!jobs)
 		return;
 	worker_free(jobs->worker);
-	symbolizer_free(jobs->symbolizer);
+	namer_free(jobs->namer);
 	free(jobs);
 }
 
