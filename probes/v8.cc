@@ -101,7 +101,7 @@ struct request {
 	std::atomic<struct isolate *> isolate;
 	uint32_t tid;
 	unsigned times; /* that V8 was asked and has not answered */
-	uint64_t asked_ns;
+	std::atomic<uint64_t> asked_ns;
 	struct segment_capture *record;
 	uint64_t sequence;
 	std::atomic<int> answer; /* enum v8_answer */
@@ -288,9 +288,14 @@ answer(struct isolate *isolate, void *data)
 	struct request *request = static_cast<struct request *>(data);
 	int pending = PENDING;
 
-	if (request->isolate != isolate ||
-		!request->state.compare_exchange_strong(pending, RUNNING))
+	if (request->isolate != isolate)
 		return;
+	if (!request->state.compare_exchange_strong(pending, RUNNING)) {
+		/* The helper has it just now: V8 must be asked anew the next time. */
+		if (pending == BUSY)
+			request->asked_ns = 0;
+		return;
+	}
 	if (request->isolate != isolate) {
 		request->state = PENDING;
 		return;
@@ -381,7 +386,7 @@ forget(const struct segment_capture *record)
 	for (struct request &request : requests) {
 		int state;
 
-		if (request.record != record || request.state == FREE)
+		if (request.record != record)
 			continue;
 		state = hold(&request);
 		if (state < 0)
