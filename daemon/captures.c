@@ -50,6 +50,7 @@ struct entry {
 	uint64_t deadline_ns; /* rung: until then an answer may come; 0: not rung */
 	uint64_t end_ns;      /* the iteration's, as the target's clock has it; 0: open */
 	uint64_t forget_ns;   /* ended: nothing is awaited beyond this */
+	bool asked;           /* for a stack, at least once */
 	bool told;            /* that there is a stack, or why there is none */
 	int64_t shift_ns;
 	pid_t pid;
@@ -244,10 +245,13 @@ awaits(const struct entry *entry)
 	return entry->deadline_ns || capture_records_await(&entry->records);
 }
 
-/* One of the group's share of this minute. Returns whether there was one left. */
+/* One of the group's share of this minute; half of it is for stalls that have had none.
+ * Returns whether there was one left. */
 static bool
-take_share(struct captures *captures, const char *groupname, uint64_t now_ns)
+take_share(struct captures *captures, const char *groupname, bool has_had_one,
+	uint64_t now_ns)
 {
+	unsigned limit = captures->settings.per_minute;
 	struct share *share = NULL;
 
 	for (unsigned i = 0; i < GROUPS && !share; i++)
@@ -259,7 +263,7 @@ take_share(struct captures *captures, const char *groupname, uint64_t now_ns)
 		share = &captures->shares[GROUPS - 1];
 	if (!share->groupname || now_ns - share->minute_ns >= MINUTE_NS)
 		*share = (struct share){.groupname = groupname, .minute_ns = now_ns};
-	if (share->used >= captures->settings.per_minute)
+	if (share->used >= (has_had_one ? (limit + 1) / 2 : limit))
 		return false;
 	share->used++;
 	return true;
@@ -297,6 +301,8 @@ static void
 ask_if_due(struct captures *captures, struct entry *entry,
 	const struct captures_place *place, uint64_t now_ns)
 {
+	bool has_had_one = entry->asked;
+
 	if (place->length_ns < entry->due_ns)
 		return;
 	while (entry->due_ns <= place->length_ns)
@@ -308,10 +314,11 @@ ask_if_due(struct captures *captures, struct entry *entry,
 		entry->due_ns = UINT64_MAX;
 		tell(captures, entry, CAPTURES_OFF,
 			"the program was started with LOOPLAG_STACKS=0", now_ns);
-	} else if (!take_share(captures, place->groupname, now_ns)) {
+	} else if (!take_share(captures, place->groupname, has_had_one, now_ns)) {
 		tell(captures, entry, CAPTURES_LIMITED,
 			"the group had its captures of this minute", now_ns);
 	} else {
+		entry->asked = true;
 		ask(captures, entry, place, now_ns);
 	}
 }

@@ -231,6 +231,21 @@ START_TEST(a_group_has_so_many_captures_a_minute_and_no_more)
 }
 END_TEST
 
+START_TEST(half_of_them_are_for_stalls_that_have_had_none)
+{
+	set(true, 4);
+	for (unsigned i = 0; i < 6; i++)
+		look(THRESHOLD << i);
+	ck_assert_uint_eq(rings(), 2);
+	for (unsigned i = 0; i < 3; i++) {
+		begin();
+		look(THRESHOLD);
+	}
+	ck_assert_uint_eq(rings(), 4);
+	ck_assert_uint_eq(captures_count(captures, CAPTURES_LIMITED), 4 + 1);
+}
+END_TEST
+
 START_TEST(switched_off_there_or_here_nothing_rings)
 {
 	ck_assert_uint_eq(page->stall_us, THRESHOLD / 1000);
@@ -485,6 +500,7 @@ main(void)
 	tcase_add_test(tcase,
 		the_bell_rings_at_the_threshold_and_whenever_the_length_has_doubled);
 	tcase_add_test(tcase, a_group_has_so_many_captures_a_minute_and_no_more);
+	tcase_add_test(tcase, half_of_them_are_for_stalls_that_have_had_none);
 	tcase_add_test(tcase, switched_off_there_or_here_nothing_rings);
 	tcase_add_test(tcase, a_record_becomes_a_sample_once);
 	tcase_add_test(tcase, records_of_other_loops_and_other_stalls_are_not_ours);
