@@ -64,8 +64,7 @@ words_for(int error, enum captures_result *ret_result)
 	case -EACCES:
 		*ret_result = CAPTURES_REFUSED;
 		return "there is no helper in the program, and looplagd may not trace "
-		       "it: that takes the same user, root or CAP_SYS_PTRACE, and a "
-		       "kernel.yama.ptrace_scope that allows it";
+		       "it: that takes the same user or root, see Stacks in looplagd(8)";
 	case -EBUSY:
 		*ret_result = CAPTURES_REFUSED;
 		return "a debugger is attached to the program";

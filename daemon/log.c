@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Messages on stderr. The shape of a line is that of Prometheus: ts, level, component and
- * msg, then what else there is, as logfmt or as JSON. Values are quoted by jansson, so that no name which a
- * stranger chose can forge a line or reach a terminal raw.
+ * msg, then what else there is, as logfmt or as JSON. Values are quoted by jansson, so that
+ * no name which a stranger chose can forge a line or reach a terminal raw.
  */
 
 #include "config.h"

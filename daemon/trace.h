@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Takes the native stack of a thread from outside, where the kernel lets us (as for a
- * debugger: the same user, root or CAP_SYS_PTRACE). A thread that sleeps in a system call is
- * not touched: its registers stand in /proc/PID/task/TID/syscall. Another one is stopped
- * for as long as it takes to copy its stack. Waits up to some tens of milliseconds; not for
- * the event loop.
+ * Takes the native stack of a thread from outside, where the kernel lets us (the same
+ * user or root; CAP_SYS_PTRACE, and CAP_DAC_READ_SEARCH for files of others). A thread
+ * that sleeps in a system call is not touched: its registers stand in
+ * /proc/PID/task/TID/syscall. Another one is stopped for as long as it takes to copy its
+ * stack. Waits up to some tens of milliseconds; not for the event loop.
  */
 #ifndef LOOPLAG_DAEMON_TRACE_H
 #define LOOPLAG_DAEMON_TRACE_H
