@@ -94,6 +94,35 @@ move_scripts(struct capture *capture, struct stall_sample *sample)
 			move(sample, &capture->scripts[i]);
 }
 
+static size_t
+text_bytes(const char *text)
+{
+	return text ? strlen(text) : 0;
+}
+
+/* Drop the outermost frames of a stack whose text is too long. */
+static void
+cut(struct stall_sample *sample)
+{
+	size_t bytes = 0, kept = 0;
+
+	for (; kept < sample->count; kept++) {
+		const struct stall_frame *frame = &sample->frames[kept];
+
+		bytes += text_bytes(frame->function) + text_bytes(frame->file) +
+			 text_bytes(frame->module);
+		if (bytes > FRAMES_TEXT_BYTES)
+			break;
+	}
+	while (sample->count > kept) {
+		struct stall_frame *frame = &sample->frames[--sample->count];
+
+		free(frame->function);
+		free(frame->file);
+		free(frame->module);
+	}
+}
+
 int
 frames_make(struct capture *capture, struct stall_sample *ret_sample)
 {
@@ -117,6 +146,7 @@ frames_make(struct capture *capture, struct stall_sample *ret_sample)
 			if (capture->natives[i].module)
 				move(&sample, &capture->natives[i]);
 	}
+	cut(&sample);
 	sample.late = capture->js_state == SEGMENT_JS_TAKEN &&
 		      capture->js_taken_ns > capture->taken_ns &&
 		      capture->js_taken_ns - capture->taken_ns > FRAMES_LATE_NS;

@@ -33,6 +33,8 @@
 
 /* JavaScript frames that came so much after the native ones are late. */
 #define FRAMES_LATE_NS 5000000u
+/* Names of functions, files and modules in a stack; its outermost frames are dropped then. */
+#define FRAMES_TEXT_BYTES 12288u
 
 /* Moves the frames out of the capture into a fresh sample; its taken_ns is the capture's,
  * waits_gil is the caller's to set. Returns 0 or -ENOMEM. */

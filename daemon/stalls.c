@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The store of stalls; see stalls.h. They stand in one array in the order of their ids.
- * When there are too many the group that has most of them gives one up, so that no group
- * pushes out another one's; and while it has more open than there is room left it may not
- * open another.
+ * When there are too many the group that weighs most gives one up, so that no group pushes
+ * out another one's; and while it has more open than there is room left it may not open
+ * another. Long stacks weigh more: all that are kept are one answer to who asks for them.
  */
 
 #include "config.h"
@@ -18,25 +18,30 @@
 #include "daemon/frames.h"
 
 #define OPEN_MAX 4096
+#define WEIGHT 512            /* of a stall, in bytes, and the text of its stack */
+#define WEIGHT_MAX (8u << 20) /* of those that have ended */
 #define SUBSCRIBERS_MAX 8
 
 /* A group, as far as it has stalls here. */
 struct share {
 	const char *groupname;
 	size_t open, ended;
+	size_t weight; /* of those that have ended */
 };
 
 struct entry {
 	struct stall stall;
 	struct stalls_cause seen; /* as it was told, without what the samples say */
 	bool waits_gil;           /* one of them says */
+	size_t weight;
 };
 
 struct stalls {
 	struct entry **entries;
 	size_t count, room;
 	uint64_t last_id;
-	size_t open; /* of them */
+	size_t open;   /* of them */
+	size_t weight; /* of the others */
 	struct share *shares;
 	size_t share_count;
 	struct {
@@ -136,7 +141,43 @@ find(const struct stalls *stalls, uint64_t id)
 		       : NULL;
 }
 
-/* Drop the oldest that has ended of the group that has most of them. */
+static size_t
+text_bytes(const char *text)
+{
+	return text ? strlen(text) : 0;
+}
+
+static size_t
+weigh(const struct stall_sample *sample)
+{
+	size_t weight = WEIGHT;
+
+	for (size_t i = 0; i < sample->count; i++)
+		weight += sizeof(sample->frames[i]) +
+			  text_bytes(sample->frames[i].function) +
+			  text_bytes(sample->frames[i].file) +
+			  text_bytes(sample->frames[i].module);
+	return weight;
+}
+
+/* Count the entry among those that have ended, or no longer. */
+static void
+count_ended(struct stalls *stalls, const struct entry *entry, bool counts)
+{
+	struct share *share = find_share(stalls, entry->stall.groupname);
+
+	if (counts) {
+		share->ended++;
+		share->weight += entry->weight;
+		stalls->weight += entry->weight;
+	} else {
+		share->ended--;
+		share->weight -= entry->weight;
+		stalls->weight -= entry->weight;
+	}
+}
+
+/* Drop the oldest that has ended of the group whose ended ones weigh most. */
 static void
 drop_one(struct stalls *stalls)
 {
@@ -144,16 +185,23 @@ drop_one(struct stalls *stalls)
 	size_t i = 0;
 
 	for (size_t j = 1; j < stalls->share_count; j++)
-		if (stalls->shares[j].ended > most->ended)
+		if (stalls->shares[j].weight > most->weight)
 			most = &stalls->shares[j];
 	while (stalls->entries[i]->stall.open ||
 		stalls->entries[i]->stall.groupname != most->groupname)
 		i++;
+	count_ended(stalls, stalls->entries[i], false);
 	entry_free(stalls->entries[i]);
 	stalls->count--;
 	memmove(&stalls->entries[i], &stalls->entries[i + 1],
 		(stalls->count - i) * sizeof(*stalls->entries));
-	most->ended--;
+}
+
+static void
+drop_what_is_too_much(struct stalls *stalls)
+{
+	while (stalls->count - stalls->open > STALLS_KEPT || stalls->weight > WEIGHT_MAX)
+		drop_one(stalls);
 }
 
 /* Make room for one more. Returns whether there is. */
@@ -208,6 +256,7 @@ stalls_open(struct stalls *stalls, const struct stall *stall, uint64_t length_ns
 		.length_ns = length_ns,
 		.open = true,
 	};
+	entry->weight = weigh(&entry->stall.sample);
 	stalls->entries[stalls->count++] = entry;
 	stalls->open++;
 	share->open++;
@@ -241,11 +290,10 @@ stalls_end(struct stalls *stalls, uint64_t id, uint64_t length_ns,
 	entry->stall.open = false;
 	share = find_share(stalls, entry->stall.groupname);
 	share->open--;
-	share->ended++;
 	stalls->open--;
+	count_ended(stalls, entry, true);
 	tell(stalls, entry, STALLS_ENDED);
-	if (stalls->count - stalls->open > STALLS_KEPT)
-		drop_one(stalls);
+	drop_what_is_too_much(stalls);
 }
 
 /* How much a sample says. While a script's frames are missing, the application's frame may
@@ -274,8 +322,13 @@ stalls_add_sample(struct stalls *stalls, uint64_t id, struct stall_sample *sampl
 	/* Of those that say nothing the first one tells why: it was there longest. */
 	if (rank(sample) > rank(&stall->sample) ||
 		(!rank(&stall->sample) && !stall->sample.missing)) {
+		if (!stall->open)
+			count_ended(stalls, entry, false);
 		stall_sample_fini(&stall->sample);
 		stall->sample = *sample;
+		entry->weight = weigh(sample);
+		if (!stall->open)
+			count_ended(stalls, entry, true);
 		stall->stack_id = frames_stack_id(sample);
 		memset(sample, 0, sizeof(*sample));
 	} else {
@@ -283,6 +336,7 @@ stalls_add_sample(struct stalls *stalls, uint64_t id, struct stall_sample *sampl
 	}
 	set_cause(entry);
 	tell(stalls, entry, STALLS_SAMPLED);
+	drop_what_is_too_much(stalls);
 }
 
 const struct stall *

@@ -16,7 +16,7 @@
 
 #include "daemon/stall.h"
 
-#define STALLS_KEPT 1000 /* that have ended */
+#define STALLS_KEPT 1000 /* that have ended; fewer if their stacks are very long */
 
 struct stalls;
 

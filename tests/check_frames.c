@@ -351,6 +351,19 @@ START_TEST(no_stack_has_no_number)
 }
 END_TEST
 
+START_TEST(a_stack_with_too_much_text_loses_its_outermost_frames)
+{
+	char module[1001] = "/";
+
+	memset(module + 1, 'x', 999);
+	for (uint64_t i = 0; i < SEGMENT_NATIVE_FRAMES; i++)
+		native(i ? "g" : "f", module, i);
+	ck_assert_int_eq(frames_make(capture, &sample), 0);
+	ck_assert_uint_eq(sample.count, FRAMES_TEXT_BYTES / 1001);
+	ck_assert_str_eq(sample.frames[0].function, "f");
+}
+END_TEST
+
 START_TEST(names_of_cxx_lose_their_arguments)
 {
 	static const char *const names[][2] = {
@@ -410,6 +423,7 @@ main(void)
 	tcase_add_test(tcase, the_line_counts_where_there_is_no_name);
 	tcase_add_test(tcase, what_the_application_calls_does_not_change_the_number);
 	tcase_add_test(tcase, no_stack_has_no_number);
+	tcase_add_test(tcase, a_stack_with_too_much_text_loses_its_outermost_frames);
 	tcase_add_test(tcase, names_of_cxx_lose_their_arguments);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);

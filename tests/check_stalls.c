@@ -220,6 +220,38 @@ START_TEST(one_group_does_not_push_out_anothers_history)
 }
 END_TEST
 
+START_TEST(very_long_stacks_make_a_group_keep_fewer)
+{
+	char name[1001] = {0};
+	size_t bytes = 0, of_web = 0;
+
+	memset(name, 'x', 1000);
+	for (int i = 0; i < 50; i++)
+		report(web);
+	for (int i = 0; i < 2 * STALLS_KEPT; i++) {
+		uint64_t id = open_one(evil);
+		struct stall_sample sample = {
+			.frames = calloc(12, sizeof(struct stall_frame)), .count = 12};
+
+		for (size_t j = 0; j < 12; j++)
+			sample.frames[j].module = strdup(name);
+		/* It makes no difference when the stack comes. */
+		if (i % 2)
+			stalls_end(stalls, id, 500 * MS, &cpu);
+		stalls_add_sample(stalls, id, &sample);
+		if (i % 2 == 0)
+			stalls_end(stalls, id, 500 * MS, &cpu);
+	}
+	for (size_t i = 0; i < stalls_count(stalls); i++) {
+		of_web += stalls_at(stalls, i)->groupname == web;
+		bytes += stalls_at(stalls, i)->sample.count * 1000;
+	}
+	ck_assert_uint_eq(of_web, 50);
+	ck_assert_uint_lt(bytes, 9000000);
+	ck_assert_uint_gt(bytes, 6000000);
+}
+END_TEST
+
 START_TEST(one_group_does_not_take_all_the_room_for_open_ones)
 {
 	size_t opened = 0;
@@ -362,6 +394,7 @@ main(void)
 	tcase_add_test(tcase, why_there_is_no_stack_is_not_forgotten);
 	tcase_add_test(tcase, the_first_sample_that_says_something_stays);
 	tcase_add_test(tcase, one_group_does_not_push_out_anothers_history);
+	tcase_add_test(tcase, very_long_stacks_make_a_group_keep_fewer);
 	tcase_add_test(tcase, one_group_does_not_take_all_the_room_for_open_ones);
 	tcase_add_test(tcase, open_ones_stay_while_others_end);
 	tcase_add_test(tcase, a_stall_is_an_object_with_what_is_known);
