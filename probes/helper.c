@@ -106,11 +106,9 @@ leave_descriptors(void)
 
 /* Tell readers whether stacks are taken here. */
 static void
-tell(int takes_stacks)
+tell(enum segment_helper helper)
 {
-	__atomic_store_n(&loops_header()->helper,
-		takes_stacks ? SEGMENT_HELPER_AWAKE : SEGMENT_HELPER_REFUSED,
-		__ATOMIC_RELAXED);
+	__atomic_store_n(&loops_header()->helper, helper, __ATOMIC_RELAXED);
 }
 
 /* Do what is wanted. Returns -1 if there is no reason to go on. */
@@ -124,38 +122,52 @@ answer(struct registration *registration, const struct heard *last,
 		if (registration_make(registration, clock_now_ns(), &segment))
 			return -1;
 		loops_move(&segment);
-		tell(takes_stacks);
+		if (takes_stacks)
+			tell(SEGMENT_HELPER_AWAKE);
 	}
 	if (now->bell != last->bell && now->stall_us && takes_stacks)
 		capture_take(now->stall_us * UINT64_C(1000));
 	return 0;
 }
 
-static void *
-run(void *arg)
+/* Do what is wanted whenever the bell rings, until there is no reason to go on. */
+static void
+serve(struct registration *registration, struct heard last, int takes_stacks)
 {
-	struct registration *registration = arg;
-	struct heard last, now;
-	int takes_stacks;
+	struct heard now;
 
-	(void)prctl(PR_SET_NAME, "looplag", 0, 0, 0);
-	if (leave_descriptors() || read_doorbell(registration->id[0], &last))
-		return NULL;
-	takes_stacks =
-		!registration->settings.no_stacks && capture_start(clock_now_ns) == 0;
-	tell(takes_stacks);
 	for (;;) {
 		uint8_t bell = registration->id[0];
 
 		if (syscall(SYS_futex, &doorbell->bells[bell], FUTEX_WAIT, last.bell,
 			    NULL, NULL, 0) &&
 			errno != EAGAIN && errno != EINTR)
-			return NULL;
+			return;
 		if (read_doorbell(bell, &now) ||
 			answer(registration, &last, &now, takes_stacks))
-			return NULL;
+			return;
 		last = now;
 	}
+}
+
+static void *
+run(void *arg)
+{
+	struct registration *registration = arg;
+	struct heard first;
+	int takes_stacks;
+
+	(void)prctl(PR_SET_NAME, "looplag", 0, 0, 0);
+	if (leave_descriptors() || read_doorbell(registration->id[0], &first))
+		return NULL;
+	takes_stacks =
+		!registration->settings.no_stacks && capture_start(clock_now_ns) == 0;
+	if (takes_stacks)
+		tell(SEGMENT_HELPER_AWAKE);
+	serve(registration, first, takes_stacks);
+	if (takes_stacks)
+		tell(SEGMENT_HELPER_NONE);
+	return NULL;
 }
 
 /* Start the thread with every signal blocked. */

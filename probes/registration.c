@@ -106,6 +106,8 @@ describe(const struct registration *registration, uint64_t now_ns,
 	header->created_ns = now_ns;
 	memcpy(header->exe, settings->exe, sizeof(header->exe));
 	memcpy(header->group, settings->group, sizeof(header->group));
+	if (settings->no_stacks)
+		header->helper = SEGMENT_HELPER_REFUSED;
 
 	*ret_hello = (struct segment_hello){
 		.magic = SEGMENT_MAGIC,

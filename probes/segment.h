@@ -78,7 +78,7 @@ enum segment_kind {
 enum segment_helper {
 	SEGMENT_HELPER_NONE = 0,    /* no helper thread, or none yet */
 	SEGMENT_HELPER_AWAKE = 1,   /* takes stacks */
-	SEGMENT_HELPER_REFUSED = 2, /* there is one, but LOOPLAG_STACKS=0 */
+	SEGMENT_HELPER_REFUSED = 2, /* LOOPLAG_STACKS=0: nobody may take stacks */
 };
 
 /* header.runtime and hello.runtime: what the process was seen to export at its start. */
@@ -114,7 +114,7 @@ struct segment_header {
 	uint64_t dropped_threads; /* threads that found no free record */
 	uint64_t other_waits[4];  /* wait calls outside any loop, by segment_kind - 1 */
 	/* Whether somebody takes stacks when the bell is rung: enum segment_helper. Written
-	 * by any helper of the family. */
+	 * by any helper of the family; SEGMENT_HELPER_REFUSED before the hand-over. */
 	uint32_t helper;
 	uint8_t reserved[SEGMENT_PAGE - 276];
 };

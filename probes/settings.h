@@ -7,8 +7,8 @@
  *	LOOPLAG_GROUP       the group's name, unless it is a systemd unit's
  *	LOOPLAG_SLOTS       loops in one family of processes, 64 to 1024
  *	LOOPLAG_HELPER=0|1  never, or always, a helper thread; otherwise in V8 and CPython
- *	LOOPLAG_STACKS=0    the helper takes no stacks of stalled loops, and the process never
- *	                    gets a signal
+ *	LOOPLAG_STACKS=0    nobody takes stacks of stalled loops, and the process never gets a
+ *	                    signal
  *	LOOPLAG_INHERIT=0   programs that this one executes get no probe
  */
 #ifndef LOOPLAG_PROBES_SETTINGS_H

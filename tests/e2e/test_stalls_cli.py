@@ -254,11 +254,14 @@ def test_a_reader_that_goes_away_is_no_error(daemon, blocker):
                            "device\n")
 
 
-def test_a_target_without_stacks_says_why(daemon, blocker):
-    blocker = blocker("web", env={"LOOPLAG_STACKS": "0"})
+@pytest.mark.parametrize("helper", ["0", "1"])
+def test_a_target_without_stacks_says_why(helper, daemon, blocker):
+    # Without the thread of the library the daemon would look from outside.
+    blocker = blocker("web", env={"LOOPLAG_STACKS": "0", "LOOPLAG_HELPER": helper})
     known(daemon, "web")
     blocker.block()
-    wait_for(lambda: [s for s in stalls_of(daemon) if not s["open"]], 10, "a stall")
+    stall = wait_for(lambda: [s for s in stalls_of(daemon) if not s["open"]], 10, "a stall")
+    assert stall[0]["samples"] == 0
     wait_for(lambda: "(no stack: " in stalls(daemon).stdout, 10, "the reason")
     assert "LOOPLAG_STACKS" in stalls(daemon).stdout
 
