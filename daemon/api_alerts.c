@@ -7,31 +7,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <jansson.h>
 
 #include "daemon/alerts.h"
+#include "daemon/api_time.h"
 #include "daemon/configuration.h"
 #include "daemon/counters.h"
 #include "daemon/groups.h"
-
-#define NS_PER_SECOND 1000000000ll
-
-static json_t *
-time_string(int64_t unix_ns)
-{
-	time_t whole = (time_t)(unix_ns / NS_PER_SECOND);
-	char text[40], day[24];
-	struct tm tm;
-
-	if (!gmtime_r(&whole, &tm))
-		return NULL;
-	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(text, sizeof(text), "%s.%03dZ", day,
-		(int)(unix_ns % NS_PER_SECOND / 1000000));
-	return json_string(text);
-}
 
 static json_t *
 alert_object(const struct alerts_view *view, const char *groupname, int64_t since_unix_ns)
@@ -44,7 +27,7 @@ alert_object(const struct alerts_view *view, const char *groupname, int64_t sinc
 	json_object_set_new(object, "labels", labels);
 	json_object_set_new(object, "annotations", json_object());
 	json_object_set_new(object, "state", json_string(alerts_state_name(view->state)));
-	json_object_set_new(object, "activeAt", time_string(since_unix_ns));
+	json_object_set_new(object, "activeAt", api_time_json(since_unix_ns));
 	/* A string there too: it may be NaN. */
 	snprintf(value, sizeof(value), "%.9g", view->value);
 	json_object_set_new(

@@ -12,14 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <jansson.h>
 
+#include "daemon/api_time.h"
 #include "daemon/query.h"
 #include "daemon/stalls.h"
-
-#define NS_PER_SECOND 1000000000ll
 
 /* What is asked for. */
 struct filter {
@@ -63,21 +61,6 @@ frame_object(const struct stall_frame *frame)
 }
 
 static json_t *
-started_string(int64_t unix_ns)
-{
-	time_t whole = (time_t)(unix_ns / NS_PER_SECOND);
-	char text[40], day[24];
-	struct tm tm;
-
-	if (!gmtime_r(&whole, &tm))
-		return NULL;
-	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(text, sizeof(text), "%s.%03dZ", day,
-		(int)(unix_ns % NS_PER_SECOND / 1000000));
-	return json_string(text);
-}
-
-static json_t *
 shares_object(const struct stall *stall)
 {
 	json_t *object = json_object();
@@ -103,7 +86,7 @@ api_stall_object(const struct stall *stall)
 		json_object_set_new(object, "pid", json_integer(stall->pid));
 	if (stall->tid > 0)
 		json_object_set_new(object, "tid", json_integer(stall->tid));
-	json_object_set_new(object, "started", started_string(stall->started_unix_ns));
+	json_object_set_new(object, "started", api_time_json(stall->started_unix_ns));
 	json_object_set_new(object, "seconds", seconds((double)stall->length_ns / 1e9));
 	json_object_set_new(object, "open", json_boolean(stall->open));
 	json_object_set_new(object, "cause", json_string(stall_cause_name(stall->cause)));
@@ -137,49 +120,6 @@ char *
 api_stall(const struct stall *stall)
 {
 	return print(api_stall_object(stall));
-}
-
-/* The zone at the end of a time: Z, or how far it is ahead. Returns 0 or -EINVAL. */
-static int
-zone_in(const char *text, int64_t *ret_seconds)
-{
-	int hours, minutes, n = 0;
-
-	if ((*text == 'Z' || *text == 'z') && !text[1]) {
-		*ret_seconds = 0;
-		return 0;
-	}
-	/* A + that was not quoted comes out of a URL as a blank. */
-	if (!strchr("+- ", *text) ||
-		sscanf(text + 1, "%2d:%2d%n", &hours, &minutes, &n) != 2 || n != 5 ||
-		text[6] || hours < 0 || hours > 23 || minutes < 0 || minutes > 59)
-		return -EINVAL;
-	*ret_seconds = (*text == '-' ? -1 : 1) * (hours * 3600ll + minutes * 60ll);
-	return 0;
-}
-
-int
-api_stalls_time_in(const char *text, int64_t *ret_unix_ns)
-{
-	int64_t zone_seconds, fraction_ns = 0, unit = NS_PER_SECOND;
-	struct tm tm = {0};
-	const char *s = strptime(text, "%Y-%m-%d", &tm);
-
-	if (!s || !strchr("Tt ", *s) || !*s)
-		return -EINVAL;
-	s = strptime(s + 1, "%H:%M:%S", &tm);
-	if (!s)
-		return -EINVAL;
-	if (*s == '.')
-		for (s++; isdigit((unsigned char)*s); s++) {
-			unit /= 10;
-			fraction_ns += unit * (*s - '0');
-		}
-	if (!*s || zone_in(s, &zone_seconds) < 0 || tm.tm_year > 300 || tm.tm_year < 0)
-		return -EINVAL;
-	*ret_unix_ns =
-		((int64_t)timegm(&tm) - zone_seconds) * NS_PER_SECOND + fraction_ns;
-	return 0;
 }
 
 /* An id is digits and nothing else. */
@@ -218,7 +158,7 @@ read_filter(const struct query *query, struct filter *ret_filter, char **ret_rea
 				"group.\n",
 				name);
 		else if (!id_in(value, &ret_filter->after_id) &&
-			 api_stalls_time_in(value, &ret_filter->since_unix_ns) < 0)
+			 api_time_parse(value, &ret_filter->since_unix_ns) < 0)
 			n = asprintf(ret_reason,
 				"since=%s: expected the id of a stall, or a time like "
 				"2026-01-01T10:00:00Z.\n",

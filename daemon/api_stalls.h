@@ -34,9 +34,4 @@ api_stall(const struct stall *stall);
 char *
 api_stalls(const struct stalls *stalls, const char *query, bool *ret_bad);
 
-/* A time as RFC 3339 writes it (2026-01-01T10:00:00.123Z, or with +01:00 for Z), in
- * nanoseconds since the epoch. Returns 0 or -EINVAL. */
-__attribute__((warn_unused_result)) int
-api_stalls_time_in(const char *text, int64_t *ret_unix_ns);
-
 #endif
