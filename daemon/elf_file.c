@@ -17,6 +17,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "daemon/build_id.h"
+
 #define FILE_BYTES_MAX (4ull << 30)
 #define SECTIONS_MAX 4096u
 #define SEGMENTS_MAX 128u
@@ -102,7 +104,6 @@ static void
 search_notes(struct elf_file *file, uint64_t offset, uint64_t size)
 {
 	char *notes;
-	size_t at = 0;
 
 	if (size > NOTES_MAX || file->build_id_bytes)
 		return;
@@ -111,26 +112,8 @@ search_notes(struct elf_file *file, uint64_t offset, uint64_t size)
 		free(notes);
 		return;
 	}
-	while (at + sizeof(ElfW(Nhdr)) <= size) {
-		ElfW(Nhdr) note;
-		size_t name = at + sizeof(note), descriptor, end;
-
-		memcpy(&note, notes + at, sizeof(note));
-		if (note.n_namesz > size || note.n_descsz > size)
-			break;
-		descriptor = name + ((note.n_namesz + 3u) & ~3u);
-		end = descriptor + note.n_descsz;
-		if (end > size)
-			break;
-		if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 &&
-			memcmp(notes + name, "GNU", 4) == 0 &&
-			note.n_descsz <= sizeof(file->build_id)) {
-			memcpy(file->build_id, notes + descriptor, note.n_descsz);
-			file->build_id_bytes = note.n_descsz;
-			break;
-		}
-		at = (end + 3u) & ~(size_t)3u;
-	}
+	file->build_id_bytes =
+		build_id_in_notes(notes, size, file->build_id, sizeof(file->build_id));
 	free(notes);
 }
 

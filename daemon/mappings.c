@@ -13,6 +13,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "daemon/build_id.h"
+
 #define LINES_MAX 65536 /* as many as the kernel lets there be by default */
 #define OBJECTS_MAX 1024
 #define SEGMENTS_MAX 64
@@ -163,30 +165,12 @@ static void
 search_notes(struct mappings_object *object, int memory, uint64_t address, uint64_t size)
 {
 	char notes[NOTES_MAX];
-	size_t at = 0, bytes = size < NOTES_MAX ? (size_t)size : NOTES_MAX;
+	size_t bytes = size < NOTES_MAX ? (size_t)size : NOTES_MAX;
 
 	if (object->build_id_bytes || !read_at(memory, notes, bytes, address))
 		return;
-	while (at + sizeof(ElfW(Nhdr)) <= bytes) {
-		ElfW(Nhdr) note;
-		size_t name = at + sizeof(note), descriptor, end;
-
-		memcpy(&note, notes + at, sizeof(note));
-		if (note.n_namesz > bytes || note.n_descsz > bytes)
-			return;
-		descriptor = name + ((note.n_namesz + 3u) & ~3u);
-		end = descriptor + note.n_descsz;
-		if (end > bytes)
-			return;
-		if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 &&
-			memcmp(notes + name, "GNU", 4) == 0 &&
-			note.n_descsz <= sizeof(object->build_id)) {
-			memcpy(object->build_id, notes + descriptor, note.n_descsz);
-			object->build_id_bytes = note.n_descsz;
-			return;
-		}
-		at = (end + 3u) & ~(size_t)3u;
-	}
+	object->build_id_bytes = build_id_in_notes(
+		notes, bytes, object->build_id, sizeof(object->build_id));
 }
 
 /* Read the program headers, which are in memory with all else. */
