@@ -7,12 +7,18 @@
 
 #include <dlfcn.h>
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <check.h>
@@ -121,6 +127,32 @@ START_TEST(a_function_of_this_program_has_its_name_and_line)
 	ck_assert_ptr_nonnull(strstr(frame->file, "check_symbolizer.c"));
 	ck_assert_uint_gt(frame->line, 200);
 #endif
+}
+END_TEST
+
+/* As systemd does with RestrictSUIDSGID=. For good: each test is a process of its own. */
+static void
+take_openat2_away(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof(filter) / sizeof(*filter), filter};
+
+	ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+START_TEST(a_sandbox_without_openat2_takes_no_names_away)
+{
+	take_openat2_away();
+	add((const char *)known_line + 1);
+	symbolizer_name(symbolizer, capture, getpid());
+	ck_assert_ptr_nonnull(capture->natives[0].function);
+	ck_assert_str_eq(capture->natives[0].function, "known_line");
 }
 END_TEST
 
@@ -285,6 +317,7 @@ main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	tcase_add_test(tcase, a_function_of_this_program_has_its_name_and_line);
+	tcase_add_test(tcase, a_sandbox_without_openat2_takes_no_names_away);
 	tcase_add_test(tcase, a_function_of_a_stripped_library_has_its_dynamic_name);
 	tcase_add_test(tcase, another_file_at_the_path_gives_no_name);
 	tcase_add_test(tcase, what_is_no_plain_file_is_not_opened);

@@ -7,6 +7,7 @@ drop-in, and nothing else changed.
 
 import json
 import os
+import re
 import shutil
 import stat
 
@@ -17,6 +18,7 @@ from harness import BUILD, HOSTS, SOURCE, Metrics, delay_quantile, wait_for
 
 NODE, REDIS = "lagging.service", "redis-server.service"
 METRICS = "http://127.0.0.1:9923/metrics"
+STALLS = "http://127.0.0.1:9923/api/v1/stalls"
 BLOCKED_SECONDS = 0.120
 NODE_UNIT = """
 [Unit]
@@ -204,6 +206,23 @@ def test_a_reload_loads_the_file_in_its_place_all_or_nothing(machine):
     wait_for(lambda: metrics(machine).value(successful) == 1, 20, "all is well again")
     assert machine.property("looplagd.service", "ActiveState") == "active"
     assert machine.property("looplagd.service", "MainPID") == pid
+
+
+def test_by_the_drop_in_of_the_manual_it_takes_stacks_of_native_programs(machine):
+    manual = (SOURCE / "daemon/looplagd.8").read_text()
+    (machine.root / "etc/systemd/system/looplagd.service.d").mkdir()
+    (machine.root / "etc/systemd/system/looplagd.service.d/stacks.conf").write_text(
+        re.search(r"^\[Service\]\nAmbient.*?(?=^\.Ed)", manual, re.M | re.S)[0])
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", "looplagd.service", REDIS)
+    wait_for(lambda: answers(machine) and measured(machine, REDIS), 30, "redis is measured")
+
+    def frames():
+        machine.outside("redis-cli", "eval", "for i = 1, 200000000 do end", "0")
+        stalls = json.loads(machine.get(f"{STALLS}?group={REDIS}"))["stalls"]
+        return [f.get("function") for stall in stalls for f in stall["stack"]]
+
+    wait_for(lambda: "aeMain" in frames(), 60, "the stack of redis")
 
 
 def said(machine):
