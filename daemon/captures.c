@@ -179,6 +179,10 @@ tell_result(
 		tell(captures, entry, CAPTURES_HANDLER,
 			"the program has a SIGURG handler of its own", now_ns);
 		return;
+	case SEGMENT_RESULT_BLOCKED:
+		tell(captures, entry, CAPTURES_HANDLER,
+			"the thread blocks SIGURG, by which stacks are taken", now_ns);
+		return;
 	case SEGMENT_RESULT_SILENT:
 		tell(captures, entry, CAPTURES_SILENT,
 			"the thread did not take the signal in time", now_ns);

@@ -29,7 +29,7 @@ enum captures_result {
 	CAPTURES_LATE,    /* gave a stack, the JavaScript part after the fact */
 	CAPTURES_LIMITED, /* not asked for: the group had its share */
 	CAPTURES_OFF,     /* switched off, there or here */
-	CAPTURES_HANDLER, /* the program has a SIGURG handler of its own */
+	CAPTURES_HANDLER, /* the program has SIGURG for itself */
 	CAPTURES_SILENT,  /* no answer in time */
 	CAPTURES_OVER,    /* the stall ended first */
 	CAPTURES_REFUSED, /* no helper in the target, and we may not trace it */

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -22,8 +23,9 @@
 #include "probes/unwind.h"
 #include "probes/v8.h"
 
-#define AT_ONCE 4 /* loops a ring: with the holders, as many as there are records */
-#define HOLDERS 8 /* threads that may be asked whether they have the GIL */
+#define AT_ONCE 4      /* loops a ring: with the holders, as many as there are records */
+#define HOLDERS 8      /* threads that may be asked whether they have the GIL */
+#define BLOCK_TRIES 20 /* pauses of a millisecond */
 #define SIGNAL_NS 100000000u /* for a thread to take the signal */
 #define V8_PATIENCE 8        /* pauses */
 #define V8_TRIES 64          /* while its answer is doubtful */
@@ -110,12 +112,30 @@ is_sandboxed(uint32_t tid)
 	return now < 0 || now > filters;
 }
 
+/* Tell whether the thread blocks the signal, and not only while it forks or the like: it
+ * may have a signalfd for it, and would take ours for one of its own. */
+static int
+is_blocked(uint32_t tid)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+
+	for (int i = 0; i < BLOCK_TRIES; i++) {
+		if (tasks_blocks(tid, SIGURG) <= 0)
+			return 0;
+		(void)syscall(SYS_nanosleep, &pause, NULL);
+	}
+	return 1;
+}
+
 /* Stop the thread. Its facts are borrowed until it is let go. */
 static enum segment_result
 stop(uint32_t tid, const struct handler_facts **ret_facts)
 {
 	if (is_sandboxed(tid))
-		return SEGMENT_RESULT_SANDBOX;
+		return syscall(SYS_tgkill, getpid(), tid, 0) ? SEGMENT_RESULT_OVER
+							     : SEGMENT_RESULT_SANDBOX;
+	if (is_blocked(tid))
+		return SEGMENT_RESULT_BLOCKED;
 	switch (handler_stop(tid, SIGNAL_NS, ret_facts)) {
 	case 0:
 		return SEGMENT_RESULT_TAKEN;

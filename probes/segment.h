@@ -207,6 +207,7 @@ enum segment_result {
 	SEGMENT_RESULT_OVER = 4,    /* the stall had ended meanwhile */
 	SEGMENT_RESULT_SANDBOX = 5, /* a system call filter was set up after the start */
 	SEGMENT_RESULT_FAILED = 6,
+	SEGMENT_RESULT_BLOCKED = 7, /* the thread blocks SIGURG */
 };
 
 #define SEGMENT_CAPTURE_WAITS_GIL 1u /* flags: it was waiting for the interpreter lock */

@@ -70,6 +70,30 @@ read_field(const char *text, const char *name)
 	return -1;
 }
 
+/* Whether a bit, counted from 1, is set in the hexadecimal number on the line that begins
+ * with `name`; -1 if there is no such line. */
+static int
+read_bit(const char *text, const char *name, unsigned bit)
+{
+	size_t length = strlen(name), digits = (bit - 1) / 4;
+
+	for (; *text; text++) {
+		const char *end = text + 1 + length;
+		unsigned digit;
+
+		if (text[0] != '\n' || strncmp(text + 1, name, length) != 0)
+			continue;
+		while (*end && *end != '\n')
+			end++;
+		if ((size_t)(end - text) <= 1 + length + digits)
+			return -1;
+		digit = (unsigned char)*(end - 1 - digits);
+		digit = digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10;
+		return digit >> (bit - 1) % 4 & 1;
+	}
+	return -1;
+}
+
 static const char *
 write_number(char text[12], uint32_t value)
 {
@@ -95,6 +119,17 @@ tasks_filters(uint32_t tid)
 		return -1;
 	filters = read_field(text, "Seccomp_filters:");
 	return filters >= 0 ? filters : read_field(text, "Seccomp:");
+}
+
+int
+tasks_blocks(uint32_t tid, unsigned signal)
+{
+	char path[64], number[12], text[4096];
+
+	make_path(path, write_number(number, tid), "status");
+	if (read_text(path, text, sizeof(text)))
+		return -1;
+	return read_bit(text, "SigBlk:", signal);
 }
 
 /* Whether the thread's state is R. It stands behind the name, which may be anything. */

@@ -12,6 +12,10 @@
 int
 tasks_filters(uint32_t tid);
 
+/* Whether the thread blocks the signal; -1 if it is gone, or nobody knows. */
+int
+tasks_blocks(uint32_t tid, unsigned signal);
+
 /* The threads that are running or ready to. Returns their number, at most `max`. */
 size_t
 tasks_running(uint32_t *ret_tids, size_t max);

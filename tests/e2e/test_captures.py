@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from harness import HOSTS, PYTHON, host_program, wait_for
-from segments import (HANDLER, HELPER_AWAKE, HELPER_NONE, HELPER_REFUSED, HOLDS_GIL,
-                      PYTHON_STATE, ROLE_HOLDER, ROLE_LOOP, SANDBOX, SILENT, TAKEN,
+from segments import (BLOCKED, HANDLER, HELPER_AWAKE, HELPER_NONE, HELPER_REFUSED, HOLDS_GIL,
+                      PYTHON_STATE, ROLE_HOLDER, ROLE_LOOP, SANDBOX, TAKEN,
                       WAITS_GIL)
 
 STALL = 0.1
@@ -155,11 +155,17 @@ def test_a_helper_says_that_it_takes_stacks_also_after_a_registration(segments, 
     assert segments.of(native.pid).header()["helper"] == HELPER_NONE
 
 
-def test_a_thread_that_blocks_the_signal_is_silent(segments, target):
-    server = captured(target, segments, "fall_asleep", BLOCK="1")
-    found = capture(segments, server.pid)
-    assert found.result == SILENT
-    assert not found.natives and not found.python
+def test_a_thread_that_blocks_the_signal_is_sent_none(segments, target):
+    server = captured(target, segments, "fall_asleep", "0.06", BLOCK="1")
+    with Ringer(segments):
+        found = capture(segments, server.pid)
+        assert found.result == BLOCKED
+        assert not found.natives and not found.python
+        before = segments.loops_of(server.pid)[0].iterations
+        wait_for(lambda: segments.loops_of(server.pid)[0].iterations > before + 20, 20,
+                 "captures in later stalls")
+    # Its loop looks at its signalfd after each stall.
+    assert "signalled" not in server.stdout
 
 
 def test_a_thread_in_a_sandbox_that_it_has_set_up_is_left_alone(segments, target):

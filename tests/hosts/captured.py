@@ -7,9 +7,9 @@
 CASE is the name of a function below; it is called every 50 ms and blocks for SECONDS
 (default 0.4). Says "ready" when its loop runs. LOOP=uvloop runs it on uvloop; URG=before,
 URG=after or URG=late sets a handler for SIGURG of its own, before or after the loop has begun
-or on SIGUSR1, which counts the signals; BLOCK=1 blocks SIGURG in the loop's thread; FILTER=1 sets up a filter of system calls there,
-which allows all. Every line "count N" on its
-standard output is that count, at the end of a stall.
+or on SIGUSR1, which counts the signals; BLOCK=1 blocks SIGURG in the loop's thread and
+reads it from a descriptor; FILTER=1 sets up a filter of system calls there, which allows all.
+Every line "count N" on its standard output is that count, at the end of a stall.
 """
 
 import asyncio
@@ -151,6 +151,15 @@ def set_handler(*_):
     signal.signal(signal.SIGURG, count_signal)
 
 
+def block_signal():
+    """And have its loop read it from a descriptor."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGURG])
+    mask = struct.pack("Q", 1 << signal.SIGURG - 1).ljust(128, b"\0")
+    descriptor = ctypes.CDLL(None).signalfd(-1, mask, os.O_NONBLOCK)
+    asyncio.get_running_loop().add_reader(
+        descriptor, lambda: print("signalled", os.read(descriptor, 128)[0], flush=True))
+
+
 def set_filter():
     """The shortest program that seccomp takes: return SECCOMP_RET_ALLOW."""
     allow = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0x7FFF0000), 8)
@@ -168,7 +177,7 @@ async def main():
     if os.environ.get("URG") == "late":
         signal.signal(signal.SIGUSR1, set_handler)
     if os.environ.get("BLOCK"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGURG])
+        block_signal()
     if os.environ.get("FILTER"):
         set_filter()
     print("ready", flush=True)
