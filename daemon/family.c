@@ -5,6 +5,7 @@
 
 #include "daemon/family.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,12 +25,13 @@ struct family {
 	const struct reader *reader;
 	struct owner *owners; /* by record */
 	pid_t pid;
+	uid_t uid;           /* its user */
 	bool same_namespace; /* its thread numbers are ours */
 	bool dead;
 };
 
 struct family *
-family_new(const struct reader *reader, pid_t pid)
+family_new(const struct reader *reader, pid_t pid, uid_t uid)
 {
 	const struct segment_header *header = reader_header(reader);
 	struct family *family = calloc(1, sizeof(*family));
@@ -43,6 +45,7 @@ family_new(const struct reader *reader, pid_t pid)
 	}
 	family->reader = reader;
 	family->pid = pid;
+	family->uid = uid;
 	family->same_namespace = pid == (pid_t)header->pid;
 	return family;
 }
@@ -103,6 +106,21 @@ is_first_thread(const struct family *family, uint32_t tid)
 	return tid == reader_header(family->reader)->pid;
 }
 
+/* Look a thread up by its number. Who is not root cannot have children that act as another
+ * user: such a number is a lie about somebody else's thread. Returns 0 or -errno. */
+static int
+look_up(const struct family *family, uint32_t tid, struct identity_thread *ret_thread)
+{
+	struct identity_thread found;
+	int r = identity_thread(family->pid, family->same_namespace, (pid_t)tid, &found);
+
+	if (r == 0 && family->same_namespace && family->uid && found.uid != family->uid)
+		r = -EPERM;
+	if (r == 0)
+		*ret_thread = found;
+	return r;
+}
+
 /* Who holds a record, looked up if need be; NULL if that cannot be known now. */
 static const struct owner *
 find_owner(struct family *family, uint32_t record)
@@ -121,9 +139,7 @@ find_owner(struct family *family, uint32_t record)
 	} else if (reader_is_living(thread.owner) && can_look_up(family)) {
 		if (!may_look_up())
 			return NULL;
-		if (identity_thread(family->pid, family->same_namespace,
-			    (pid_t)thread.tid, &found) < 0)
-			found.tgid = found.tid = 0;
+		(void)look_up(family, thread.tid, &found);
 	}
 	*owner = (struct owner){thread.tid, thread.generation, found.tgid, found.tid};
 	return owner;
@@ -214,8 +230,7 @@ family_label(struct family *family, uint32_t record, char ret_label[IDENTITY_NAM
 	if (!found.is_main && reader_is_living(thread.owner) && can_look_up(family)) {
 		if (!may_look_up())
 			return false;
-		if (identity_thread(family->pid, family->same_namespace,
-			    (pid_t)thread.tid, &found) < 0)
+		if (look_up(family, thread.tid, &found) < 0)
 			return true;
 	}
 	if (found.is_main) {

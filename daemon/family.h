@@ -19,7 +19,7 @@ struct family;
 /* `reader` is borrowed. `pid` is the registrant's as we count, 0 if we cannot see it.
  * NULL without memory. */
 struct family *
-family_new(const struct reader *reader, pid_t pid);
+family_new(const struct reader *reader, pid_t pid, uid_t uid);
 void
 family_free(struct family *family);
 

@@ -335,6 +335,17 @@ identity_is_current(int pidfd, pid_t pid)
 	       last_number(text, "\nPid:") == pid;
 }
 
+/* Whom it acts as, in /proc/PID/status; -1 if that is not there. */
+static uid_t
+effective_user(const char *status)
+{
+	const char *line = strstr(status, "\nUid:");
+	unsigned user;
+
+	return line && sscanf(line, "\nUid: %*u %u", &user) == 1 ? (uid_t)user
+								 : (uid_t)-1;
+}
+
 /* Fill in a thread by our own number of it, if the innermost namespace calls it `tid`. */
 static int
 take_thread(pid_t ours, pid_t tid, struct identity_thread *ret_thread)
@@ -347,6 +358,7 @@ take_thread(pid_t ours, pid_t tid, struct identity_thread *ret_thread)
 	if (last_number(text, "\nNSpid:") != tid && last_number(text, "\nPid:") != tid)
 		return -ENOENT;
 	ret_thread->tid = ours;
+	ret_thread->uid = effective_user(text);
 	ret_thread->tgid = last_number(text, "\nTgid:");
 	ret_thread->is_main = ret_thread->tgid == ours;
 	return identity_command(ours, ret_thread->name);

@@ -65,6 +65,7 @@ identity_is_current(int pidfd, pid_t pid);
 
 struct identity_thread {
 	pid_t tid, tgid; /* as we count */
+	uid_t uid;       /* it acts as */
 	bool is_main;
 	char name[IDENTITY_NAME_BYTES];
 };

@@ -78,7 +78,7 @@ target_new(const struct reception_guest *guest, const struct segment_header *hea
 	if (target->slots)
 		target->reader = reader_new(guest->fd, header);
 	if (target->reader)
-		target->family = family_new(target->reader, guest->pid);
+		target->family = family_new(target->reader, guest->pid, guest->uid);
 	if (!target->family) {
 		target_free(target);
 		return NULL;

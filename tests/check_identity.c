@@ -239,6 +239,7 @@ START_TEST(a_living_process_is_known)
 		usleep(100);
 	ck_assert_int_eq(identity_thread(getpid(), true, tid, &thread), 0);
 	ck_assert_int_eq(thread.tgid, getpid());
+	ck_assert_uint_eq(thread.uid, geteuid());
 	ck_assert(!thread.is_main);
 	ck_assert_str_eq(thread.name, "io-thread-7");
 	/* As if it lived in another namespace, which happens to count as we do. */

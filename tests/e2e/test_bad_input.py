@@ -4,10 +4,14 @@ reason, the rest goes on as if nothing had been, and the daemon's own loop is ne
 """
 
 import collections
+import fcntl
+import json
 import os
 import random
 import resource
+import signal
 import socket
+import struct
 import threading
 import time
 
@@ -345,3 +349,40 @@ def test_a_target_that_lies_harms_nobody_else(daemon, target):
     excess = before.value("looplag_delay_seconds_count", groupname="good") - before.value(
         "looplag_delay_seconds_bucket", groupname="good", le="1.0")
     assert excess == 0
+
+
+def lie(daemon, tid):
+    """As another user: a loop that has stalled, of a thread that is somebody else's."""
+    os.setuid(65534)
+    slot = bytearray(h.slot())
+    struct.pack_into("=Q", slot, 0, time.monotonic_ns())
+    struct.pack_into("=II", slot, 56, 4, 1)  # registered by the program itself
+    struct.pack_into("=Ii", slot, 72, 0, -1)
+    segment = h.memfd(seals=0)
+    os.pwrite(segment, slot, h.SLOTS_OFFSET)
+    os.pwrite(segment, struct.pack("=I44xII", tid, 1, tid), h.PAGE)
+    fcntl.fcntl(segment, h.F_ADD_SEALS, h.ALL_SEALS)
+    h.send(daemon.socket, h.hello(), segment)
+    signal.pause()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to be two users")
+def test_nobody_stalls_as_somebody_elses_thread(start_daemon, tmp_path):
+    daemon = start_daemon()
+    daemon.directory.chmod(0o755)
+    liar = os.fork()
+    if not liar:
+        try:
+            lie(daemon, os.getppid())
+        finally:
+            os._exit(1)
+    try:
+        def stalls():
+            return json.loads(daemon.get("/api/v1/stalls")[2])["stalls"]
+        stall = wait_for(lambda: [s for s in stalls() if s["groupname"] == "by-hand"], 10,
+                         "the stall")[0]
+        assert "pid" not in stall and "tid" not in stall
+        assert stall["cause"] == "unknown"
+    finally:
+        os.kill(liar, signal.SIGKILL)
+        os.waitpid(liar, 0)
