@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <cstring>
 #include <ostream>
 #include <streambuf>
 
@@ -165,6 +166,14 @@ class text : public std::streambuf
 		return true;
 	}
 
+	/* Tell whether so many frames have lines of their own: V8 10 writes them without
+	 * anything between. */
+	bool
+	has_lines(int frames) const
+	{
+		return frames < 2 || memchr(pbase(), '\n', used());
+	}
+
 	void
 	clear()
 	{
@@ -226,7 +235,8 @@ write(struct isolate *isolate, const struct trace *trace, struct segment_capture
 
 	if (!trace || frame_count(trace) <= deep)
 		print(isolate, out);
-	if (trace && (!buffer.used() || !buffer.is_ascii())) {
+	if (trace && (!buffer.used() || !buffer.is_ascii() ||
+			     !buffer.has_lines(frame_count(trace)))) {
 		buffer.clear();
 		out.clear();
 		write_frames(isolate, trace, buffer, out);

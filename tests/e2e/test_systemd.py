@@ -118,6 +118,33 @@ def test_stalls_are_in_the_journal(machine):
     assert entry["MESSAGE"].startswith(f"loop main of {NODE} (process ")
 
 
+def test_stalls_have_the_line_with_debians_node_too(machine):
+    """It is older than the one of the other tests."""
+    configure(machine, "threshold: 20ms")
+
+    text = (HOSTS / "node_server.js").read_text().splitlines()
+    caller = 1 + text.index("        block(stall.length);")
+
+    def stacks():
+        stalls = json.loads(machine.get(f"{STALLS}?group={NODE}"))["stalls"]
+        return [[f for f in stall["stack"] if f["lang"] == "js"] for stall in stalls]
+
+    def is_right(frames):
+        return ([f.get("file") for f in frames[:2]] == ["/srv/node_server.js"] * 2
+                and frames[0].get("function") == "block" and frames[1]["line"] == caller)
+
+    wait_for(lambda: any(map(is_right, stacks())), 60, "the function and who called it",
+             every=0.5)
+    configure(machine, "")
+
+
+def configure(machine, text):
+    file = machine.root / "etc/looplag/looplagd.yaml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+    machine.run("systemctl", "reload", "looplagd.service")
+
+
 def test_looplagd_runs_as_a_user_without_rights(machine):
     pid = machine.property("looplagd.service", "MainPID")
     status = dict(line.split(":\t", 1) for line in
