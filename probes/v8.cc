@@ -11,7 +11,6 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <cstring>
 #include <ostream>
 #include <streambuf>
 
@@ -171,7 +170,11 @@ class text : public std::streambuf
 	bool
 	has_lines(int frames) const
 	{
-		return frames < 2 || memchr(pbase(), '\n', used());
+		const char *c = pbase();
+
+		while (c < pptr() && *c != '\n')
+			c++;
+		return frames < 2 || c < pptr();
 	}
 
 	void
