@@ -1,51 +1,73 @@
 /* SPDX-License-Identifier: MIT */
-/* See modules.h. */
+/*
+ * The loader's list, as it keeps it for debuggers (link.h, struct r_debug). It is walked by
+ * copies, without the loader's lock: dl_iterate_phdr() would take one that a child which
+ * another thread forks just then inherits locked, for good. What the loader changes
+ * meanwhile is seen whole at the next look, or is an object that nobody finds anything in.
+ */
 
 #include "probes/modules.h"
 
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "probes/memory.h"
+
 #define MODULES 512u
+#define HEADERS 32
+#define NOTES_BYTES 1024
+#define FNV_OFFSET 0xcbf29ce484222325ull
+#define FNV_PRIME 0x100000001b3ull
+
+/* Where the loader's list is, by the names that debuggers know: glibc's, musl's. */
+extern struct r_debug _r_debug __attribute__((weak));
+extern struct r_debug *_dl_debug_addr __attribute__((weak));
 
 struct snapshot {
-	unsigned long long adds, subs; /* what the loader had done until then */
+	uint64_t list; /* a hash of the loader's list then */
 	unsigned count;
 	struct module modules[MODULES];
 };
 
 static struct snapshot snapshot;
 
+/* The path that lies there, of the program itself if it is empty. */
 static void
-copy_path(struct module *module, const char *path)
+copy_path(struct module *module, uint64_t address)
 {
-	size_t length = strlen(path);
-	long bytes;
+	long bytes = (long)memory_copy(address, module->path, sizeof(module->path));
 
-	memset(module->path, 0, sizeof(module->path));
-	if (!length) {
+	if (bytes && !module->path[0])
 		/* The program itself has no name there. */
 		bytes = syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", module->path,
 			sizeof(module->path));
-		if (bytes < 0 || (size_t)bytes == sizeof(module->path))
-			memset(module->path, 0, sizeof(module->path));
-	} else if (length < sizeof(module->path)) {
-		memcpy(module->path, path, length);
-	}
+	for (long i = 0; i < bytes; i++)
+		if (!module->path[i]) {
+			bytes = i;
+			break;
+		}
+	if (bytes < 0 || bytes == sizeof(module->path))
+		bytes = 0;
+	memset(module->path + bytes, 0, sizeof(module->path) - (size_t)bytes);
 }
 
 /* Look for the build id among the notes (binutils' --build-id: name "GNU", type 3). */
 static void
-read_notes(struct module *module, const char *notes, size_t bytes)
+read_notes(struct module *module, uint64_t address, size_t bytes)
 {
+	char notes[NOTES_BYTES] __attribute__((aligned(8)));
 	const ElfW(Nhdr) * note;
 	size_t at = 0, name, description;
 
+	bytes = memory_copy(
+		address, notes, bytes < sizeof(notes) ? bytes : sizeof(notes));
 	while (bytes - at >= sizeof(*note)) {
 		note = (const ElfW(Nhdr) *)(notes + at);
 		name = at + sizeof(*note);
@@ -72,14 +94,38 @@ widen(uint64_t *start, uint64_t *end, uint64_t from, uint64_t to)
 		*end = to;
 }
 
-static void
-describe(struct module *module, const struct dl_phdr_info *info)
+/* Copy the program headers of an object. Returns how many there are. */
+static unsigned
+copy_headers(const struct link_map *map, bool is_program, ElfW(Phdr) headers[HEADERS])
 {
+	uint64_t address = getauxval(AT_PHDR), count = getauxval(AT_PHNUM);
+	ElfW(Ehdr) elf;
+
+	if (!is_program) {
+		if (memory_copy(map->l_addr, &elf, sizeof(elf)) != sizeof(elf) ||
+			memcmp(elf.e_ident, ELFMAG, SELFMAG) != 0 ||
+			elf.e_phentsize != sizeof(*headers))
+			return 0;
+		address = map->l_addr + elf.e_phoff;
+		count = elf.e_phnum;
+	}
+	if (count > HEADERS)
+		count = HEADERS;
+	return (unsigned)(memory_copy(address, headers, count * sizeof(*headers)) /
+			  sizeof(*headers));
+}
+
+static void
+describe(struct module *module, const struct link_map *map, bool is_program)
+{
+	ElfW(Phdr) headers[HEADERS];
+	unsigned count = copy_headers(map, is_program, headers);
+
 	memset(module, 0, offsetof(struct module, path));
-	module->bias = info->dlpi_addr;
-	for (int i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
-		uint64_t start = info->dlpi_addr + ph->p_vaddr;
+	module->bias = map->l_addr;
+	for (unsigned i = 0; i < count; i++) {
+		const ElfW(Phdr) *ph = &headers[i];
+		uint64_t start = map->l_addr + ph->p_vaddr;
 
 		if (ph->p_type == PT_LOAD)
 			widen(&module->start, &module->end, start, start + ph->p_memsz);
@@ -89,40 +135,57 @@ describe(struct module *module, const struct dl_phdr_info *info)
 		if (ph->p_type == PT_GNU_EH_FRAME)
 			module->eh_frame_hdr = start;
 		if (ph->p_type == PT_NOTE && !module->build_id_bytes)
-			read_notes(module, (const char *)start, ph->p_memsz);
+			read_notes(module, start, ph->p_memsz);
 	}
-	copy_path(module, info->dlpi_name ? info->dlpi_name : "");
+	copy_path(module, (uintptr_t)map->l_name);
 }
 
-static int
-visit(struct dl_phdr_info *info, size_t size, void *arg)
+/* Copy what the public part of a link_map says. Returns whether it is there. */
+static bool
+copy_map(uint64_t address, struct link_map *map)
 {
-	int *started = arg;
+	return address && memory_copy(address, map, sizeof(*map)) == sizeof(*map);
+}
 
-	if (!*started) {
-		*started = 1;
-		if (size >= offsetof(struct dl_phdr_info, dlpi_subs) +
-				    sizeof(info->dlpi_subs)) {
-			if (snapshot.count && info->dlpi_adds == snapshot.adds &&
-				info->dlpi_subs == snapshot.subs)
-				return 1;
-			snapshot.adds = info->dlpi_adds;
-			snapshot.subs = info->dlpi_subs;
-		}
-		snapshot.count = 0;
+static uint64_t
+first_map(void)
+{
+	const struct r_debug *debug = &_dl_debug_addr ? _dl_debug_addr : &_r_debug;
+
+	return debug ? (uintptr_t)debug->r_map : 0;
+}
+
+/* A number that changes with the loader's list. */
+static uint64_t
+hash_list(void)
+{
+	uint64_t address = first_map(), hash = FNV_OFFSET;
+	struct link_map map;
+
+	for (unsigned n = 0; n < MODULES && copy_map(address, &map); n++) {
+		hash = (hash ^ address) * FNV_PRIME;
+		hash = (hash ^ map.l_addr) * FNV_PRIME;
+		hash = (hash ^ (uintptr_t)map.l_ld) * FNV_PRIME;
+		address = (uintptr_t)map.l_next;
 	}
-	if (snapshot.count == MODULES)
-		return 1;
-	describe(&snapshot.modules[snapshot.count++], info);
-	return 0;
+	return hash;
 }
 
 void
 modules_refresh(void)
 {
-	int started = 0;
+	uint64_t address = first_map(), list = hash_list();
+	struct link_map map;
 
-	(void)dl_iterate_phdr(visit, &started);
+	if (snapshot.count && list == snapshot.list)
+		return;
+	snapshot.list = list;
+	snapshot.count = 0;
+	while (snapshot.count < MODULES && copy_map(address, &map)) {
+		describe(&snapshot.modules[snapshot.count], &map, address == first_map());
+		snapshot.count++;
+		address = (uintptr_t)map.l_next;
+	}
 }
 
 const struct module *

@@ -22,7 +22,7 @@ struct module {
 };
 
 /* Take the snapshot, unless nothing has been loaded or unloaded since the last one. Takes
- * the loader's lock; the helper alone calls it. */
+ * no lock; the helper alone calls it. */
 void
 modules_refresh(void);
 
