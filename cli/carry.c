@@ -224,9 +224,8 @@ read_script(int fd, char *ret_command)
 	return true;
 }
 
-/* Whether it is the dynamic loader itself, run by hand: it needs no other. */
-static bool
-is_loader(const char *path)
+bool
+carry_is_loader(const char *path)
 {
 	const char *base = strrchr(path, '/');
 
@@ -251,7 +250,7 @@ judge_file(const char *path, int fd, const struct carry_user *user, char *ret_lo
 		return judge_privileges(&st, false, &here);
 	verdict = carry_judge(fd, &st, fgetxattr(fd, "security.capability", NULL, 0) > 0,
 		&here, ret_loader);
-	return verdict == CARRY_STATIC && is_loader(path) ? CARRY_YES : verdict;
+	return verdict == CARRY_STATIC && carry_is_loader(path) ? CARRY_YES : verdict;
 }
 
 int

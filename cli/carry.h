@@ -45,6 +45,10 @@ enum carry_verdict
 carry_judge(int fd, const struct stat *st, bool file_capabilities,
 	const struct carry_user *user, char *ret_loader);
 
+/* Whether it is the dynamic loader itself, run by hand: it needs no other. */
+bool
+carry_is_loader(const char *path);
+
 /* Find the command, follow #! lines to the program behind it, and judge that. Returns 0
  * or what command_find() says. */
 __attribute__((warn_unused_result)) int

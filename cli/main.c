@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/doctor.h"
 #include "cli/run.h"
 #include "cli/stalls.h"
 
@@ -26,6 +27,7 @@ static const struct verb {
 } verbs[] = {
 	{"run", run_main, "run a command and report how late its event loops were"},
 	{"stalls", stalls_main, "show when loops were stuck, why, and in which line"},
+	{"doctor", doctor_main, "tell whether a program can carry the probe, or why not"},
 	{"help", help_main, "show this text, or that of a command"},
 	{"--help", help_main, NULL},
 	{"-h", help_main, NULL},

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define NAME "liblooplag.so"
+#define SEPARATORS ": \t\n"
 
 /* Whether `exe`'s directory with `below` behind it has the library. */
 static bool
@@ -49,7 +50,53 @@ preload_find(const char *exe, const char *override, char *ret_path)
 	}
 	if (access(ret_path, R_OK))
 		return -ENOENT;
-	return strpbrk(ret_path, " :\t\n") ? -EINVAL : 0;
+	return strpbrk(ret_path, SEPARATORS) ? -EINVAL : 0;
+}
+
+int
+preload_find_own(char *ret_path)
+{
+	char exe[PATH_MAX] = "";
+
+	if (readlink("/proc/self/exe", exe, sizeof exe - 1) < 0)
+		exe[0] = '\0';
+	return preload_find(exe, getenv("LOOPLAG_LIBRARY"), ret_path);
+}
+
+/* The first entry of the list that is called as the probe, or that is not. */
+static bool
+find_entry(const char *list, bool ours, char *ret_path)
+{
+	for (;;) {
+		size_t length, base;
+
+		list += strspn(list, SEPARATORS);
+		length = strcspn(list, SEPARATORS);
+		if (!length)
+			return false;
+		for (base = length; base > 0 && list[base - 1] != '/';)
+			base--;
+		if (length < PATH_MAX &&
+			ours == (length - base == strlen(NAME) &&
+					!strncmp(list + base, NAME, strlen(NAME)))) {
+			memcpy(ret_path, list, length);
+			ret_path[length] = '\0';
+			return true;
+		}
+		list += length;
+	}
+}
+
+bool
+preload_find_in(const char *list, char *ret_path)
+{
+	return find_entry(list, true, ret_path);
+}
+
+bool
+preload_find_other(const char *list, char *ret_path)
+{
+	return find_entry(list, false, ret_path);
 }
 
 /* Whether `library` is one of the names in the list. */
@@ -59,12 +106,12 @@ contains(const char *list, const char *library)
 	size_t length = strlen(library);
 
 	while (*list) {
-		size_t entry = strcspn(list, ": \t\n");
+		size_t entry = strcspn(list, SEPARATORS);
 
 		if (entry == length && !strncmp(list, library, length))
 			return true;
 		list += entry;
-		list += strspn(list, ": \t\n");
+		list += strspn(list, SEPARATORS);
 	}
 	return false;
 }

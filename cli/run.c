@@ -16,12 +16,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "cli/carry.h"
 #include "cli/command.h"
+#include "cli/listener.h"
 #include "cli/preload.h"
 #include "cli/report.h"
 #include "cli/report_stalls.h"
@@ -44,31 +42,6 @@ warning(const char *format, ...)
 	va_end(arguments);
 	putc('\n', stderr);
 	sigaction(SIGPIPE, &before, NULL);
-}
-
-/*
- * Whether a daemon listens at `path`: 0, or -errno that says why not. A socket of another
- * type is refused by a living one with EPROTOTYPE, so that the daemon is not disturbed by
- * a connection, and it works across namespaces and links as the probe's own would.
- */
-static int
-look_for_daemon(const char *path)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd, r = 0;
-
-	if (strlen(path) >= sizeof address.sun_path)
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (!connect(fd, (struct sockaddr *)&address, sizeof address))
-		r = -EPROTOTYPE;
-	else if (errno != EPROTOTYPE)
-		r = -errno;
-	close(fd);
-	return r;
 }
 
 /* Put what the probe needs into the environment. Returns 0 or -errno. */
@@ -246,12 +219,8 @@ attach(const struct run_options *options, const char *library)
 static int
 find_library(char *ret_library)
 {
-	char exe[PATH_MAX] = "";
-	int r;
+	int r = preload_find_own(ret_library);
 
-	if (readlink("/proc/self/exe", exe, sizeof exe - 1) < 0)
-		exe[0] = '\0';
-	r = preload_find(exe, getenv("LOOPLAG_LIBRARY"), ret_library);
 	if (r == -EINVAL)
 		fprintf(stderr,
 			"looplag: LD_PRELOAD cannot hold the path of %s: it has a blank "
@@ -280,7 +249,7 @@ run_main(int argc, char *argv[])
 	warned = warn_of_command(*options.argv);
 	if (options.report == RUN_TEXT || options.report == RUN_JSON)
 		return collect(&options, library, warned);
-	r = look_for_daemon(options.socket);
+	r = listener_look(options.socket);
 	if (r && (options.socket_chosen || options.report == RUN_NONE ||
 			 (r != -ENOENT && r != -ECONNREFUSED)))
 		warning("no daemon listens on %s (%s)%s", options.socket, strerror(-r),

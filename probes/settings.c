@@ -10,17 +10,9 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-#define LIBRARY "liblooplag.so"
+#include "probes/skipped.h"
 
-/* Programs that run by the hundred in anybody's build or script, and never have a loop. */
-static const char *const skipped[] = {"ar", "as", "awk", "bash", "basename", "busybox",
-	"c++", "cat", "cc", "cc1", "cc1plus", "chmod", "chown", "clang", "clang++",
-	"collect2", "cp", "cpp", "cut", "dash", "date", "dirname", "env", "expr", "find",
-	"g++", "gawk", "gcc", "git", "grep", "gzip", "head", "hostname", "id", "ksh",
-	"ld", "ln", "ls", "make", "mawk", "mkdir", "mktemp", "mv", "nproc", "ps",
-	"readlink", "rm", "rmdir", "sed", "sh", "sleep", "sort", "stat", "tail", "tar",
-	"tee", "test", "touch", "tr", "true", "false", "uname", "uniq", "wc", "which",
-	"xargs", "zsh"};
+#define LIBRARY "liblooplag.so"
 
 /* The value of a variable, or NULL. */
 static char *
@@ -77,15 +69,6 @@ read_exe(char ret_exe[SEGMENT_NAME_BYTES])
 	length = strlen(path);
 	memcpy(ret_exe, path,
 		length < SEGMENT_NAME_BYTES ? length : SEGMENT_NAME_BYTES - 1);
-}
-
-static int
-is_skipped(const char *exe)
-{
-	for (size_t i = 0; i < sizeof(skipped) / sizeof(*skipped); i++)
-		if (strcmp(skipped[i], exe) == 0)
-			return 1;
-	return 0;
 }
 
 /* Take the probe out of LD_PRELOAD, in place. The order of the others stays. */
@@ -147,7 +130,7 @@ settings_read(struct settings *ret_settings)
 	settings_default(&settings);
 	if (variable_is("LOOPLAG_INHERIT", "0"))
 		disinherit();
-	if (variable_is("LOOPLAG_DISABLE", "1") || is_skipped(settings.exe))
+	if (variable_is("LOOPLAG_DISABLE", "1") || skipped_has(settings.exe))
 		return -1;
 	if (socket && copy(settings.socket, sizeof(settings.socket), socket))
 		return -1;

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/* Reads the settings of a unit as systemd has them, and judges each that can stand between
+ * the probe and its host, or between the probe and its daemon. */
+
+#include "config.h"
+
+#include "cli/examine_unit.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/examine_program.h"
+#include "cli/findings.h"
+#include "cli/preload.h"
+#include "cli/unit_properties.h"
+#include "cli/unit_rules.h"
+#include "probes/segment.h"
+
+#define NOBODY 65534
+
+/* A unit under examination. */
+struct patient {
+	struct findings *findings;
+	const struct unit_properties *properties;
+	const char *unit, *socket;
+	char library[PATH_MAX]; /* the one that it preloads, or would */
+	bool preloads;
+};
+
+static const char *
+property(const struct patient *patient, const char *name)
+{
+	return unit_property(patient->properties, name);
+}
+
+/* Add a finding about the unit. */
+static void
+add(const struct patient *patient, enum finding_level level, const char *code,
+	const char *what, const char *mend)
+{
+	findings_add(patient->findings, level, code, patient->unit, what, mend);
+}
+
+/* Look for the probe in the unit's environment. */
+static void
+examine_environment(struct patient *patient)
+{
+	const char *environment = property(patient, "Environment");
+	char value[8192], ours[PATH_MAX];
+
+	if (unit_find_variable(environment, "LD_PRELOAD", value, sizeof value)) {
+		patient->preloads = preload_find_in(value, ours);
+		if (patient->preloads)
+			strcpy(patient->library, ours);
+		examine_program_preload(patient->findings, patient->unit, value);
+		if (!patient->preloads)
+			add(patient, FINDING_WARNING, "other-preload",
+				findings_text(patient->findings,
+					"sets LD_PRELOAD=%s, without the probe", value),
+				findings_text(patient->findings,
+					"set both in a drop-in: "
+					"Environment=LD_PRELOAD=%s:%s",
+					value, patient->library));
+	} else {
+		add(patient, FINDING_WARNING, "no-preload", "does not set LD_PRELOAD yet",
+			findings_text(patient->findings,
+				"copy " PKGDATADIR "/target-dropin.conf to " SYSCONFDIR
+				"/systemd/system/%s.d/50-looplag.conf, then systemctl "
+				"daemon-reload and restart it",
+				patient->unit));
+	}
+	if (unit_find_variable(environment, "LOOPLAG_DISABLE", value, sizeof value) &&
+		!strcmp(value, "1"))
+		add(patient, FINDING_OBSTACLE, "disabled",
+			"sets LOOPLAG_DISABLE=1: the probe is switched off",
+			"take it out of Environment=");
+	if (unit_rules_cover(property(patient, "UnsetEnvironment"), "LD_PRELOAD"))
+		add(patient, FINDING_OBSTACLE, "unset", "unsets LD_PRELOAD",
+			"take it out of UnsetEnvironment=");
+	if (unit_property_is_set(patient->properties, "NeedDaemonReload"))
+		add(patient, FINDING_WARNING, "not-reloaded",
+			"has settings on disk that systemd has not read",
+			"systemctl daemon-reload");
+}
+
+/* Who the service runs as. Unknown users are taken for nobody. */
+static void
+find_user(const struct patient *patient, struct reach_user *ret_user,
+	struct carry_user *ret_carrier)
+{
+	const char *name = property(patient, "User"), *group = property(patient, "Group");
+	bool dynamic = unit_property_is_set(patient->properties, "DynamicUser");
+	const struct passwd *passwd = *name ? getpwnam(name) : NULL;
+	const struct group *entry = *group ? getgrnam(group) : NULL;
+	int count = REACH_GROUPS - 1;
+	char *end;
+
+	*ret_user = (struct reach_user){
+		.uid = *name || dynamic ? NOBODY : 0,
+		.groups = {*name || dynamic ? NOBODY : 0},
+		.group_count = 1,
+	};
+	if (*name && !passwd && strtoul(name, &end, 10) && !*end)
+		passwd = getpwuid((uid_t)strtoul(name, NULL, 10));
+	if (passwd) {
+		ret_user->uid = passwd->pw_uid;
+		ret_user->groups[0] = passwd->pw_gid;
+		if (getgrouplist(passwd->pw_name, passwd->pw_gid, ret_user->groups + 1,
+			    &count) >= 0)
+			ret_user->group_count += (size_t)count;
+	}
+	if (entry)
+		ret_user->groups[0] = entry->gr_gid;
+	*ret_carrier = (struct carry_user){ret_user->uid, ret_user->groups[0],
+		unit_property_is_set(patient->properties, "NoNewPrivileges")};
+}
+
+/* Look at what it starts. */
+static void
+examine_start(const struct patient *patient, const struct carry_user *user)
+{
+	const char *start = strstr(property(patient, "ExecStart"), "path=");
+	size_t length;
+	char path[PATH_MAX];
+
+	if (!start)
+		return;
+	start += strlen("path=");
+	length = strcspn(start, ";");
+	while (length > 0 && start[length - 1] == ' ')
+		length--;
+	if (length >= sizeof path)
+		return;
+	memcpy(path, start, length);
+	path[length] = '\0';
+	if (examine_program(patient->findings, path, NULL, user, patient->library))
+		findings_add(patient->findings, FINDING_OBSTACLE, "no-program", path,
+			findings_text(patient->findings,
+				"is what %s starts, and it cannot", patient->unit),
+			"install it, or mend ExecStart=");
+}
+
+/* The setting that hides a path from the service, or NULL. */
+static const char *
+hidden_by(const struct patient *patient, const char *path)
+{
+	const char *home = property(patient, "ProtectHome");
+
+	if (unit_rules_cover(property(patient, "InaccessiblePaths"), path))
+		return "InaccessiblePaths=";
+	if (unit_rules_cover(property(patient, "TemporaryFileSystem"), path))
+		return "TemporaryFileSystem=";
+	if ((!strcmp(home, "yes") || !strcmp(home, "tmpfs")) &&
+		unit_rules_cover("/home /root /run/user", path))
+		return "ProtectHome=";
+	if ((unit_property_is_set(patient->properties, "PrivateTmp") ||
+		    unit_property_is_set(patient->properties, "DynamicUser")) &&
+		unit_rules_cover("/tmp /var/tmp", path))
+		return "PrivateTmp=";
+	return NULL;
+}
+
+/* Whether the service can see and load the library. */
+static void
+examine_library(const struct patient *patient, const struct reach_user *user)
+{
+	const char *root = property(patient, "RootDirectory");
+	const char *hider = hidden_by(patient, patient->library);
+
+	if (*patient->library != '/')
+		return;
+	if (*property(patient, "RootImage")) {
+		add(patient, FINDING_WARNING, "root-image",
+			"runs in an image of its own, in which nothing was looked at",
+			findings_text(patient->findings,
+				"the image must have %s and see %s (BindPaths=)",
+				patient->library, patient->socket));
+		return;
+	}
+	if (hider &&
+		!unit_rules_cover(property(patient, "BindPaths"), patient->library) &&
+		!unit_rules_cover(
+			property(patient, "BindReadOnlyPaths"), patient->library))
+		findings_add(patient->findings, FINDING_OBSTACLE, "library-hidden",
+			patient->library,
+			findings_text(patient->findings, "is hidden from %s by %s",
+				patient->unit, hider),
+			"install the library below /usr/lib and name that");
+	else
+		examine_program_library(
+			patient->findings, patient->library, *root ? root : "/", user);
+	if (!unit_rules_may_execute(property(patient, "NoExecPaths"),
+		    property(patient, "ExecPaths"), patient->library))
+		add(patient, FINDING_OBSTACLE, "noexec-paths",
+			findings_text(patient->findings,
+				"lets nothing be executed where %s lies (NoExecPaths=)",
+				patient->library),
+			findings_text(patient->findings,
+				"add ExecPaths=%s to the drop-in", patient->library));
+}
+
+/* What the sandbox forbids the probe. */
+static void
+examine_sandbox(const struct patient *patient)
+{
+	const char *call =
+		unit_rules_forbidden_call(property(patient, "SystemCallFilter"));
+	const char *profile = property(patient, "AppArmorProfile");
+	const char *hider = hidden_by(patient, patient->socket);
+	const char *limit = property(patient, "LimitFSIZE");
+
+	if (!unit_rules_allow_unix(property(patient, "RestrictAddressFamilies")))
+		add(patient, FINDING_OBSTACLE, "families",
+			"has a RestrictAddressFamilies= without AF_UNIX: the probe would "
+			"record, and looplagd never hear of it",
+			"add RestrictAddressFamilies=AF_UNIX to the drop-in");
+	if (call)
+		add(patient, FINDING_OBSTACLE, "call-filter",
+			findings_text(patient->findings,
+				"has a SystemCallFilter= without %s, which the probe "
+				"calls at its start: %s",
+				call,
+				strcmp(property(patient, "SystemCallErrorNumber"), "0") &&
+						*property(
+							patient, "SystemCallErrorNumber")
+					? "it would stay switched off"
+					: "the service could be killed for it"),
+			findings_text(patient->findings,
+				"add SystemCallFilter=%s to the drop-in", call));
+	if (hider)
+		findings_add(patient->findings, FINDING_OBSTACLE, "socket-hidden",
+			patient->socket,
+			findings_text(patient->findings, "is hidden from %s by %s",
+				patient->unit, hider),
+			findings_text(patient->findings,
+				"add BindPaths=%s to the drop-in", patient->socket));
+	if (*limit && strcmp(limit, "infinity") != 0 &&
+		strtoull(limit, NULL, 10) < segment_size(SEGMENT_SLOTS_DEFAULT))
+		add(patient, FINDING_OBSTACLE, "file-limit",
+			findings_text(patient->findings,
+				"may make files of %s bytes only, and the probe needs "
+				"more",
+				limit),
+			"add LimitFSIZE=2M to the drop-in");
+	if (*profile)
+		add(patient, FINDING_WARNING, "apparmor",
+			findings_text(patient->findings,
+				"is confined by AppArmor's profile %s",
+				profile + strspn(profile, "-")),
+			findings_text(patient->findings,
+				"the profile must allow 'mr' on %s, 'rw' on %s and 'r' "
+				"on "
+				"the doorbell beside it",
+				patient->library, patient->socket));
+}
+
+int
+examine_unit(struct findings *findings, const char *unit, const char *socket,
+	struct unit_facts *ret_facts)
+{
+	static const char *const names[] = {"AppArmorProfile", "BindPaths",
+		"BindReadOnlyPaths", "DynamicUser", "Environment", "ExecPaths",
+		"ExecStart", "Group", "InaccessiblePaths", "LimitFSIZE", "LoadState",
+		"MainPID", "NeedDaemonReload", "NoExecPaths", "NoNewPrivileges",
+		"PrivateTmp", "ProtectHome", "RestrictAddressFamilies", "RootDirectory",
+		"RootImage", "SystemCallErrorNumber", "SystemCallFilter",
+		"TemporaryFileSystem", "UnsetEnvironment", "User", NULL};
+	struct patient patient = {.findings = findings, .unit = unit, .socket = socket};
+	struct unit_properties *properties;
+	struct carry_user carrier;
+	struct reach_user user;
+	int r = unit_properties_read(unit, names, &properties);
+
+	if (r)
+		return -EIO;
+	patient.properties = properties;
+	if (strcmp(property(&patient, "LoadState"), "loaded") != 0) {
+		unit_properties_free(properties);
+		return -ENOENT;
+	}
+	if (preload_find_own(patient.library) == -ENOENT)
+		findings_add(findings, FINDING_OBSTACLE, "library", patient.library,
+			"cannot be read", "install it, or name it in LOOPLAG_LIBRARY");
+	examine_environment(&patient);
+	find_user(&patient, &user, &carrier);
+	if (!*property(&patient, "RootDirectory") && !*property(&patient, "RootImage"))
+		examine_start(&patient, &carrier);
+	examine_library(&patient, &user);
+	examine_sandbox(&patient);
+	ret_facts->preloads = patient.preloads;
+	ret_facts->main_pid = (pid_t)strtol(property(&patient, "MainPID"), NULL, 10);
+	unit_properties_free(properties);
+	return 0;
+}

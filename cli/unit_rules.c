@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* Lists of paths, address families and system calls, against what the probe needs. */
+
+#include "config.h"
+
+#include "cli/unit_rules.h"
+
+#include <limits.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "cli/unit_properties.h"
+
+/* Whether the list has the word, which may have ":ERRNO" behind it. */
+static bool
+has_word(const char *list, const char *word)
+{
+	size_t length = strlen(word);
+	char next[256];
+
+	while (unit_next_word(&list, next, sizeof next)) {
+		const char *name = next + (*next == '~');
+
+		if (!strncmp(name, word, length) &&
+			(!name[length] || name[length] == ':'))
+			return true;
+	}
+	return false;
+}
+
+bool
+unit_rules_allow_unix(const char *families)
+{
+	if (!*families)
+		return true;
+	return has_word(families, "AF_UNIX") != (*families == '~');
+}
+
+/* How long the longest path of the list is that is `path` or above it; -1: none is. */
+static int
+longest_cover(const char *paths, const char *path)
+{
+	char next[PATH_MAX];
+	int longest = -1;
+
+	while (unit_next_word(&paths, next, sizeof next)) {
+		const char *prefix = next + strspn(next, "-+");
+		size_t length = strcspn(prefix, ":");
+
+		while (length > 0 && prefix[length - 1] == '/')
+			length--;
+		if (!strncmp(path, prefix, length) &&
+			(path[length] == '/' || !path[length]) && (int)length > longest)
+			longest = (int)length;
+	}
+	return longest;
+}
+
+bool
+unit_rules_may_execute(const char *noexec, const char *exec, const char *path)
+{
+	int forbidden = longest_cover(noexec, path);
+
+	return forbidden < 0 || longest_cover(exec, path) >= forbidden;
+}
+
+bool
+unit_rules_cover(const char *paths, const char *path)
+{
+	return longest_cover(paths, path) >= 0;
+}
+
+const char *
+unit_rules_forbidden_call(const char *filter)
+{
+	static const char *const calls[] = {"memfd_create", "ftruncate", "fcntl", "mmap",
+		"madvise", "socket", "connect", "sendmsg"};
+
+	for (size_t i = 0; *filter && i < sizeof calls / sizeof *calls; i++)
+		if (has_word(filter, calls[i]) == (*filter == '~'))
+			return calls[i];
+	return NULL;
+}
