@@ -3,7 +3,10 @@
 end, and what they said."""
 
 import os
+import shutil
 import subprocess
+
+import pytest
 
 from harness import LOOPLAG, SANITIZER_REPORT
 
@@ -54,6 +57,15 @@ def looplag(*arguments, env=None, **how):
 
 def run(*arguments, **how):
     return looplag("run", *arguments, **how)
+
+
+def compile_program(path, source, *flags, compiler="cc"):
+    """Make a program of C source; skip the test without that compiler."""
+    if not shutil.which(compiler):
+        pytest.skip(f"no {compiler}")
+    subprocess.run([compiler, "-x", "c", "-", "-o", path, *flags], input=source, text=True,
+                   check=True)
+    return path
 
 
 def loop_of(report, groupname, loop="main"):

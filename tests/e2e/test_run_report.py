@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from harness import LOOPLAG, PYTHON, wait_for
-from runs import ASYNCIO_STALL, environment, loop_of, run
+from runs import ASYNCIO_STALL, compile_program, environment, loop_of, run
 
 NODE_STALL = """
 const end = Date.now() + 1500
@@ -32,14 +32,6 @@ setInterval(() => {
 
 def warnings(result):
     return [line for line in result.words if line.startswith("looplag: warning: ")]
-
-
-def compile_program(path, source, *flags, compiler="cc"):
-    if not shutil.which(compiler):
-        pytest.skip(f"no {compiler}")
-    subprocess.run([compiler, "-x", "c", "-", "-o", path, *flags], input=source, text=True,
-                   check=True)
-    return path
 
 
 def test_a_static_program_is_run_and_warned_of(scratch):

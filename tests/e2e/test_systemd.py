@@ -15,6 +15,7 @@ import pytest
 
 from container import Container, call, why_not
 from harness import BUILD, HOSTS, SOURCE, Metrics, delay_quantile, wait_for
+from runs import compile_program
 
 NODE, REDIS = "lagging.service", "redis-server.service"
 METRICS = "http://127.0.0.1:9923/metrics"
@@ -250,6 +251,94 @@ def test_by_the_drop_in_of_the_manual_it_takes_stacks_of_native_programs(machine
         return [f.get("function") for stall in stalls for f in stall["stack"]]
 
     wait_for(lambda: "aeMain" in frames(), 60, "the stack of redis")
+
+
+def doctor(machine, word):
+    """What looplag doctor finds: the codes by their level, and whether it is carried."""
+    told = json.loads(machine.run("looplag", "doctor", "--json", str(word), check=False))
+    codes = {level: {finding["code"] for finding in told["findings"]
+                     if finding["level"] == level}
+             for level in ("obstacle", "warning", "note")}
+    assert told["can_carry"] == (not codes["obstacle"])
+    return codes, told["carries"]
+
+
+def test_the_doctor_finds_measured_services_healthy(machine):
+    def healthy(word):
+        codes, carries = doctor(machine, word)
+        return carries and "loops" in codes["note"] and not codes["obstacle"]
+
+    for unit in NODE, REDIS:
+        machine.run("systemctl", "restart", unit)
+        wait_for(lambda: healthy(unit), 30, f"{unit} is healthy")
+        wait_for(lambda: healthy(machine.property(unit, "MainPID")), 30, "its process, too")
+        # Nothing to complain of, redis' NoExecPaths= notwithstanding.
+        assert doctor(machine, unit)[0]["warning"] == set()
+
+
+# Settings, what is said of the unit, and what of the process that it has then.
+SANDBOXES = [
+    ("RestrictAddressFamilies=AF_INET AF_INET6", "families", None),
+    ("NoExecPaths=LIBRARY", "noexec-paths", "noexec"),
+    ("InaccessiblePaths=/run/looplag", "socket-hidden", None),
+    ("SystemCallFilter=~memfd_create\nSystemCallErrorNumber=EPERM", "call-filter",
+     "no-segment"),
+    ("Environment=LOOPLAG_DISABLE=1", "disabled", "disabled"),
+    ("LimitFSIZE=4096", "file-limit", "file-limit"),
+    ("NoNewPrivileges=yes\nProtectSystem=strict\nProtectHome=yes\nPrivateTmp=yes\n"
+     "PrivateDevices=yes\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n"
+     "RestrictNamespaces=yes\nSystemCallFilter=@system-service\nNoExecPaths=/\n"
+     "ExecPaths=/usr /lib", None, None),
+]
+
+
+@pytest.mark.parametrize("settings, of_unit, of_process", SANDBOXES)
+def test_the_doctor_knows_what_sandboxes_do(machine, settings, of_unit, of_process):
+    library = machine.property(NODE, "Environment").rpartition("LD_PRELOAD=")[2].split()[0]
+    dropin = machine.root / f"etc/systemd/system/{NODE}.d/60-test.conf"
+    dropin.write_text("[Service]\n" + settings.replace("LIBRARY", library) + "\n")
+    try:
+        machine.run("systemctl", "daemon-reload")
+        codes, _ = doctor(machine, NODE)
+        assert of_unit is None or of_unit in codes["obstacle"], codes
+        machine.run("systemctl", "restart", NODE)
+        wait_for(lambda: machine.get("http://127.0.0.1:8000/"), 30, "the service runs")
+
+        def diagnosed():
+            codes, carries = doctor(machine, machine.property(NODE, "MainPID"))
+            wanted = {of_unit, of_process} - {None}
+            return wanted == codes["obstacle"] and (wanted or carries), codes
+
+        wait_for(lambda: diagnosed()[0], 30, f"the process is diagnosed: {diagnosed()}")
+        # And so it is: the daemon knows the process, or does not.
+        wait_for(lambda: metrics(machine).sum("looplag_group_processes", groupname=NODE)
+                 == (of_unit is None), 30, "the diagnosis is right")
+    finally:
+        dropin.unlink()
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "restart", NODE)
+
+
+def test_the_doctor_knows_that_privileges_of_files_need_no_new_privileges(machine):
+    unit = "privileged.service"
+    compile_program(machine.root / "srv/privileged",
+                    "#include <unistd.h>\nint main(void) { for (;;) pause(); }")
+    (machine.root / "srv/privileged").chmod(0o4755)
+    for setting, obstacles in ("NoNewPrivileges=no", {"setuid"}), \
+                              ("NoNewPrivileges=yes", set()):
+        library = machine.property(NODE, "Environment").rpartition("LD_PRELOAD=")[2]
+        (machine.root / "etc/systemd/system" / unit).write_text(
+            f"[Service]\nUser=nobody\nEnvironment=LD_PRELOAD={library}\n{setting}\n"
+            "ExecStart=/srv/privileged\n")
+        machine.run("systemctl", "daemon-reload")
+        assert doctor(machine, unit)[0]["obstacle"] == obstacles
+        machine.run("systemctl", "restart", unit)
+        wait_for(lambda: "privileged" in machine.run(
+            "cat", f"/proc/{machine.property(unit, 'MainPID')}/comm"), 30, "it runs")
+        codes, carries = doctor(machine, unit)
+        assert carries == (not obstacles)
+        assert codes["obstacle"] == obstacles | ({"secure"} if obstacles else set())
+    machine.run("systemctl", "stop", unit)
 
 
 def said(machine):
