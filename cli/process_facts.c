@@ -93,12 +93,12 @@ void
 process_facts_take_mapping(struct process_facts *facts, const char *line)
 {
 	uint64_t start, end;
-	char path[PATH_MAX], *deleted;
+	char path[PATH_MAX], mode[8], *deleted;
 	unsigned long inode;
 	int at = 0;
 
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*s %*s %lu %n", &start, &end,
-		    &inode, &at) < 3 ||
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %*s %*s %lu %n", &start, &end, mode,
+		    &inode, &at) < 4 ||
 		!at || strlen(line + at) >= sizeof path)
 		return;
 	strcpy(path, line + at);
@@ -113,8 +113,9 @@ process_facts_take_mapping(struct process_facts *facts, const char *line)
 		*deleted = '\0';
 	else
 		deleted = NULL;
-	/* A path with a blank is no entry of LD_PRELOAD. */
-	if (!*facts->library && !strpbrk(path, " :") &&
+	/* A path with a blank is no entry of LD_PRELOAD. Where nothing may be executed the
+	 * loader leaves the rest of the library behind. */
+	if (mode[2] == 'x' && !*facts->library && !strpbrk(path, " :") &&
 		preload_find_in(path, facts->library))
 		facts->library_deleted = deleted != NULL;
 }

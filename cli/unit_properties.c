@@ -104,14 +104,22 @@ struct unit_properties *
 unit_properties_parse(char *text)
 {
 	struct unit_properties *properties = malloc(sizeof *properties);
+	char *to = text;
 
 	if (!properties) {
 		free(text);
 		return NULL;
 	}
-	for (char *c = text; *c; c++)
-		if (*c == '\n')
-			*c = '\0';
+	/* An empty line would end them. */
+	for (const char *from = text; *from; from++) {
+		if (*from != '\n')
+			*to++ = *from;
+		else if (to != text && to[-1])
+			*to++ = '\0';
+	}
+	to[0] = '\0';
+	if (to != text && to[-1])
+		to[1] = '\0';
 	properties->text = text;
 	return properties;
 }

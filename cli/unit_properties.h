@@ -14,7 +14,7 @@ __attribute__((warn_unused_result)) int
 unit_properties_read(const char *unit, const char *const *names,
 	struct unit_properties **ret_properties);
 
-/* The same of a text, NAME=VALUE a line; takes it over. NULL without memory. Pure. */
+/* The same of a text, NAME=VALUE a line, with two zeros at its end; takes it over. NULL without memory. Pure. */
 struct unit_properties *
 unit_properties_parse(char *text);
 void
