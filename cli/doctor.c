@@ -164,7 +164,7 @@ doctor_main(int argc, char *argv[])
 			findings_print_json(findings, stdout);
 		else
 			findings_print(findings, &style, stdout);
-		status = findings_has_obstacle(findings) ? DOCTOR_CANNOT : 0;
+		status = findings_obstacles(findings) ? DOCTOR_CANNOT : 0;
 		if (fflush(stdout))
 			status = DOCTOR_CANNOT;
 	}

@@ -88,6 +88,7 @@ examine_absence(const struct patient *patient)
 	const char *preload = process_facts_variable(facts, "LD_PRELOAD");
 	const struct surroundings *surroundings = patient->surroundings;
 	char library[PATH_MAX];
+	size_t before = findings_obstacles(patient->findings);
 	bool named;
 
 	examine_file(patient);
@@ -98,14 +99,14 @@ examine_absence(const struct patient *patient)
 			"take the set-user-ID bit and the capabilities from the file, "
 			"and "
 			"let its unit give them (User=, AmbientCapabilities=)");
-	if (findings_has_obstacle(patient->findings))
+	if (findings_obstacles(patient->findings) > before)
 		return;
 	named = preload && preload_find_in(preload, library);
 	if (named || !preload_find_own(library))
 		if (*library == '/')
 			examine_program_library(
 				patient->findings, library, patient->root, &facts->user);
-	if (findings_has_obstacle(patient->findings))
+	if (findings_obstacles(patient->findings) > before)
 		return;
 	if (named)
 		add(patient, FINDING_OBSTACLE, "not-loaded",

@@ -79,7 +79,7 @@ examine_environment(struct patient *patient)
 		add(patient, FINDING_OBSTACLE, "disabled",
 			"sets LOOPLAG_DISABLE=1: the probe is switched off",
 			"take it out of Environment=");
-	if (unit_rules_cover(property(patient, "UnsetEnvironment"), "LD_PRELOAD"))
+	if (unit_rules_have(property(patient, "UnsetEnvironment"), "LD_PRELOAD"))
 		add(patient, FINDING_OBSTACLE, "unset", "unsets LD_PRELOAD",
 			"take it out of UnsetEnvironment=");
 	if (unit_property_is_set(patient->properties, "NeedDaemonReload"))

@@ -6,6 +6,7 @@
 #include "cli/findings.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,14 +121,15 @@ findings_set_carries(struct findings *findings)
 	findings->carries = true;
 }
 
-bool
-findings_has_obstacle(const struct findings *findings)
+size_t
+findings_obstacles(const struct findings *findings)
 {
+	size_t count = 0;
+
 	for (const struct finding *finding = findings->first; finding;
 		finding = finding->next)
-		if (finding->level == FINDING_OBSTACLE)
-			return true;
-	return false;
+		count += finding->level == FINDING_OBSTACLE;
+	return count;
 }
 
 /* Print text that others have made up, safe for a terminal. */
@@ -165,9 +167,9 @@ findings_print(const struct findings *findings, const struct style *style, FILE 
 	fputs(bold, out);
 	print_clean(findings->subject, style, out);
 	fprintf(out, " %s the probe%s\n",
-		findings_has_obstacle(findings) ? "cannot carry"
-		: findings->carries             ? "carries"
-						: "can carry",
+		findings_obstacles(findings) ? "cannot carry"
+		: findings->carries          ? "carries"
+					     : "can carry",
 		end);
 }
 
@@ -197,8 +199,8 @@ findings_print_json(const struct findings *findings, FILE *out)
 		}
 	all = json_pack("{s:s, s:o*, s:b, s:b, s:o}", "kind", findings->kind, "subject",
 		json_string(findings->subject), "can_carry",
-		!findings_has_obstacle(findings), "carries",
-		findings->carries && !findings_has_obstacle(findings), "findings", array);
+		!findings_obstacles(findings), "carries",
+		findings->carries && !findings_obstacles(findings), "findings", array);
 	text = all ? json_dumps(all, JSON_INDENT(2)) : NULL;
 	fprintf(out, "%s\n", text ? text : "{}");
 	free(text);

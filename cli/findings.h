@@ -3,7 +3,7 @@
 #ifndef LOOPLAG_CLI_FINDINGS_H
 #define LOOPLAG_CLI_FINDINGS_H
 
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 struct style;
@@ -40,9 +40,9 @@ findings_add(struct findings *findings, enum finding_level level, const char *co
 void
 findings_set_carries(struct findings *findings);
 
-/* Whether there is an obstacle. */
-bool
-findings_has_obstacle(const struct findings *findings);
+/* How many obstacles there are. */
+size_t
+findings_obstacles(const struct findings *findings);
 
 /* Print all, the gravest first, and the verdict. */
 void

@@ -11,9 +11,8 @@
 
 #include "cli/unit_properties.h"
 
-/* Whether the list has the word, which may have ":ERRNO" behind it. */
-static bool
-has_word(const char *list, const char *word)
+bool
+unit_rules_have(const char *list, const char *word)
 {
 	size_t length = strlen(word);
 	char next[256];
@@ -22,7 +21,7 @@ has_word(const char *list, const char *word)
 		const char *name = next + (*next == '~');
 
 		if (!strncmp(name, word, length) &&
-			(!name[length] || name[length] == ':'))
+			(!name[length] || name[length] == ':' || name[length] == '='))
 			return true;
 	}
 	return false;
@@ -33,7 +32,7 @@ unit_rules_allow_unix(const char *families)
 {
 	if (!*families)
 		return true;
-	return has_word(families, "AF_UNIX") != (*families == '~');
+	return unit_rules_have(families, "AF_UNIX") != (*families == '~');
 }
 
 /* How long the longest path of the list is that is `path` or above it; -1: none is. */
@@ -71,13 +70,16 @@ unit_rules_cover(const char *paths, const char *path)
 }
 
 const char *
-unit_rules_forbidden_call(const char *filter)
+unit_rules_forbidden_call(const char *filter, bool helper)
 {
-	static const char *const calls[] = {"memfd_create", "ftruncate", "fcntl", "mmap",
-		"madvise", "socket", "connect", "sendmsg"};
+	static const char *const at_start[] = {"memfd_create", "ftruncate", "fcntl",
+		"mmap", "madvise", "socket", "connect", "sendmsg", NULL};
+	static const char *const in_helper[] = {"prctl", "unshare", "close_range",
+		"process_vm_readv", "futex", "tgkill", NULL};
 
-	for (size_t i = 0; *filter && i < sizeof calls / sizeof *calls; i++)
-		if (has_word(filter, calls[i]) == (*filter == '~'))
-			return calls[i];
+	for (const char *const *call = helper ? in_helper : at_start; *filter && *call;
+		call++)
+		if (unit_rules_have(filter, *call) == (*filter == '~'))
+			return *call;
 	return NULL;
 }

@@ -6,6 +6,10 @@
 
 #include <stdbool.h>
 
+/* Whether the list has the word, which may have ":ERRNO" or "=VALUE" behind it there. */
+bool
+unit_rules_have(const char *list, const char *word);
+
 /* Whether RestrictAddressFamilies= lets the probe talk to its daemon. */
 bool
 unit_rules_allow_unix(const char *families);
@@ -19,8 +23,10 @@ unit_rules_may_execute(const char *noexec, const char *exec, const char *path);
 bool
 unit_rules_cover(const char *paths, const char *path);
 
-/* The first system call that the probe makes and SystemCallFilter= forbids, or NULL. */
+/* The first system call that SystemCallFilter= forbids of those that the probe makes at its
+ * start; or, for `helper`, of those that its helper thread makes, which Node.js and Python
+ * programs have. NULL: none. */
 const char *
-unit_rules_forbidden_call(const char *filter);
+unit_rules_forbidden_call(const char *filter, bool helper);
 
 #endif

@@ -124,12 +124,17 @@ START_TEST(the_calls_of_the_probe_must_pass_the_filter)
 	const char *calls = "memfd_create ftruncate fcntl mmap madvise socket connect ";
 	char all[256];
 
-	ck_assert_ptr_null(unit_rules_forbidden_call(""));
-	ck_assert_ptr_null(unit_rules_forbidden_call("~mount swapon"));
-	ck_assert_str_eq(unit_rules_forbidden_call("~mount connect:EPERM"), "connect");
-	ck_assert_str_eq(unit_rules_forbidden_call(calls), "sendmsg");
+	ck_assert_ptr_null(unit_rules_forbidden_call("", false));
+	ck_assert_ptr_null(unit_rules_forbidden_call("", true));
+	ck_assert_ptr_null(unit_rules_forbidden_call("~mount swapon", false));
+	ck_assert_str_eq(
+		unit_rules_forbidden_call("~mount connect:EPERM", false), "connect");
+	ck_assert_str_eq(unit_rules_forbidden_call("~unshare setns", true), "unshare");
+	ck_assert_ptr_null(unit_rules_forbidden_call("~unshare setns", false));
+	ck_assert_str_eq(unit_rules_forbidden_call(calls, false), "sendmsg");
 	snprintf(all, sizeof all, "%s sendmsg:1", calls);
-	ck_assert_ptr_null(unit_rules_forbidden_call(all));
+	ck_assert_ptr_null(unit_rules_forbidden_call(all, false));
+	ck_assert_str_eq(unit_rules_forbidden_call(all, true), "prctl");
 }
 END_TEST
 
@@ -224,7 +229,7 @@ START_TEST(findings_are_printed_by_weight_and_once)
 
 	findings_set_carries(findings);
 	findings_add(findings, FINDING_NOTE, "n", "a", "is so", NULL);
-	ck_assert(!findings_has_obstacle(findings));
+	ck_assert_uint_eq(findings_obstacles(findings), 0);
 	findings_add(findings, FINDING_OBSTACLE, "o", "b\n", "is bad", "mend it");
 	findings_add(findings, FINDING_NOTE, "n", "a", "is so again", NULL);
 	findings_print(findings, &style, out);

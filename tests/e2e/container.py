@@ -64,16 +64,16 @@ def mirror():
     raise AssertionError(f"apt on this machine knows no Debian {RELEASE}")
 
 
-def debian_root():
+def debian_root(release=RELEASE, packages=PACKAGES):
     """The cached root directory, made first if need be."""
-    key = hashlib.sha256(" ".join([RELEASE, *PACKAGES]).encode()).hexdigest()[:12]
-    root = CACHE / f"debian-{RELEASE}-{key}"
+    key = hashlib.sha256(" ".join([release, *packages]).encode()).hexdigest()[:12]
+    root = CACHE / f"debian-{release}-{key}"
     if root.exists():
         return root
     partial = CACHE / f"partial-{os.getpid()}"
     shutil.rmtree(partial, ignore_errors=True)
     CACHE.mkdir(parents=True, exist_ok=True)
-    call("debootstrap", "--variant=minbase", "--include=" + ",".join(PACKAGES), RELEASE,
+    call("debootstrap", "--variant=minbase", "--include=" + ",".join(packages), release,
          partial, mirror())
     for archive in (partial / "var/cache/apt/archives").glob("*.deb"):
         archive.unlink()
