@@ -22,6 +22,7 @@
 #include "probes/segment.h"
 
 #define NOBODY 65534
+#define KILL "2147483646" /* SystemCallErrorNumber= of no error: the process is killed */
 
 /* A unit under examination. */
 struct patient {
@@ -46,26 +47,75 @@ add(const struct patient *patient, enum finding_level level, const char *code,
 	findings_add(patient->findings, level, code, patient->unit, what, mend);
 }
 
+/* What one of the unit's environment files sets a variable to, and its name. They count more
+ * than Environment=. */
+static bool
+find_in_files(const struct patient *patient, const char *name, char *ret_file,
+	char *ret_value, size_t size)
+{
+	size_t length = strlen(name);
+	const char *files = NULL;
+	bool found = false;
+	char line[8192];
+
+	while ((files = unit_property_next(
+			patient->properties, "EnvironmentFiles", files))) {
+		const char *at = files;
+		char path[PATH_MAX];
+		FILE *file;
+
+		if (!unit_next_word(&at, path, sizeof path))
+			continue;
+		file = fopen(path, "re");
+		while (file && fgets(line, sizeof line, file)) {
+			const char *set = line + strspn(line, " \t"), *value;
+
+			line[strcspn(line, "\n")] = '\0';
+			if (strncmp(set, name, length) != 0 || set[length] != '=')
+				continue;
+			value = set + length + 1;
+			if (!unit_next_word(&value, ret_value, size))
+				*ret_value = '\0';
+			strcpy(ret_file, path);
+			found = true;
+		}
+		if (file)
+			fclose(file);
+	}
+	return found;
+}
+
+/* What the unit sets a variable to, and where. */
+static bool
+find_variable(const struct patient *patient, const char *name, char *ret_where,
+	char *ret_value, size_t size)
+{
+	if (find_in_files(patient, name, ret_where, ret_value, size))
+		return true;
+	snprintf(ret_where, PATH_MAX, "%s", patient->unit);
+	return unit_find_variable(
+		property(patient, "Environment"), name, ret_value, size);
+}
+
 /* Look for the probe in the unit's environment. */
 static void
 examine_environment(struct patient *patient)
 {
-	const char *environment = property(patient, "Environment");
-	char value[8192], ours[PATH_MAX];
+	char value[8192], where[PATH_MAX], ours[PATH_MAX];
 
-	if (unit_find_variable(environment, "LD_PRELOAD", value, sizeof value)) {
+	if (find_variable(patient, "LD_PRELOAD", where, value, sizeof value)) {
 		patient->preloads = preload_find_in(value, ours);
 		if (patient->preloads)
 			strcpy(patient->library, ours);
-		examine_program_preload(patient->findings, patient->unit, value);
+		examine_program_preload(patient->findings, where, value);
 		if (!patient->preloads)
-			add(patient, FINDING_WARNING, "other-preload",
+			findings_add(patient->findings, FINDING_WARNING, "other-preload",
+				where,
 				findings_text(patient->findings,
 					"sets LD_PRELOAD=%s, without the probe", value),
 				findings_text(patient->findings,
-					"set both in a drop-in: "
-					"Environment=LD_PRELOAD=%s:%s",
-					value, patient->library));
+					"set both: LD_PRELOAD=%s:%s", value,
+					patient->library));
 	} else {
 		add(patient, FINDING_WARNING, "no-preload", "does not set LD_PRELOAD yet",
 			findings_text(patient->findings,
@@ -74,11 +124,11 @@ examine_environment(struct patient *patient)
 				"daemon-reload and restart it",
 				patient->unit));
 	}
-	if (unit_find_variable(environment, "LOOPLAG_DISABLE", value, sizeof value) &&
+	if (find_variable(patient, "LOOPLAG_DISABLE", where, value, sizeof value) &&
 		!strcmp(value, "1"))
-		add(patient, FINDING_OBSTACLE, "disabled",
+		findings_add(patient->findings, FINDING_OBSTACLE, "disabled", where,
 			"sets LOOPLAG_DISABLE=1: the probe is switched off",
-			"take it out of Environment=");
+			"take that line away");
 	if (unit_rules_have(property(patient, "UnsetEnvironment"), "LD_PRELOAD"))
 		add(patient, FINDING_OBSTACLE, "unset", "unsets LD_PRELOAD",
 			"take it out of UnsetEnvironment=");
@@ -204,12 +254,44 @@ examine_library(const struct patient *patient, const struct reach_user *user)
 				"add ExecPaths=%s to the drop-in", patient->library));
 }
 
+/* Whether a filter lets the probe make its system calls. */
+static void
+examine_calls(const struct patient *patient)
+{
+	const char *filter = property(patient, "SystemCallFilter");
+	const char *error = property(patient, "SystemCallErrorNumber");
+	const char *at_start = unit_rules_forbidden_call(filter, false);
+	const char *in_helper = unit_rules_forbidden_call(filter, true);
+	bool kills = !*error || !strcmp(error, "0") || !strcmp(error, KILL);
+
+	if (at_start)
+		add(patient, FINDING_OBSTACLE, "call-filter",
+			findings_text(patient->findings,
+				"has a SystemCallFilter= without %s, which the probe "
+				"calls at its start: %s",
+				at_start,
+				kills ? "the service would be killed for it"
+				      : "it would stay switched off"),
+			findings_text(patient->findings,
+				"add SystemCallFilter=%s to the drop-in", at_start));
+	else if (in_helper)
+		add(patient, FINDING_WARNING, "helper-filter",
+			findings_text(patient->findings,
+				"has a SystemCallFilter= without %s, which the probe "
+				"calls in Node.js and Python: %s",
+				in_helper,
+				kills ? "such a service would be killed for it"
+				      : "there would be no stacks"),
+			findings_text(patient->findings,
+				"add SystemCallFilter=%s to the drop-in, or "
+				"Environment=LOOPLAG_HELPER=0",
+				in_helper));
+}
+
 /* What the sandbox forbids the probe. */
 static void
 examine_sandbox(const struct patient *patient)
 {
-	const char *call =
-		unit_rules_forbidden_call(property(patient, "SystemCallFilter"));
 	const char *profile = property(patient, "AppArmorProfile");
 	const char *hider = hidden_by(patient, patient->socket);
 	const char *limit = property(patient, "LimitFSIZE");
@@ -219,19 +301,7 @@ examine_sandbox(const struct patient *patient)
 			"has a RestrictAddressFamilies= without AF_UNIX: the probe would "
 			"record, and looplagd never hear of it",
 			"add RestrictAddressFamilies=AF_UNIX to the drop-in");
-	if (call)
-		add(patient, FINDING_OBSTACLE, "call-filter",
-			findings_text(patient->findings,
-				"has a SystemCallFilter= without %s, which the probe "
-				"calls at its start: %s",
-				call,
-				strcmp(property(patient, "SystemCallErrorNumber"), "0") &&
-						*property(
-							patient, "SystemCallErrorNumber")
-					? "it would stay switched off"
-					: "the service could be killed for it"),
-			findings_text(patient->findings,
-				"add SystemCallFilter=%s to the drop-in", call));
+	examine_calls(patient);
 	if (hider)
 		findings_add(patient->findings, FINDING_OBSTACLE, "socket-hidden",
 			patient->socket,
@@ -264,11 +334,11 @@ examine_unit(struct findings *findings, const char *unit, const char *socket,
 	struct unit_facts *ret_facts)
 {
 	static const char *const names[] = {"AppArmorProfile", "BindPaths",
-		"BindReadOnlyPaths", "DynamicUser", "Environment", "ExecPaths",
-		"ExecStart", "Group", "InaccessiblePaths", "LimitFSIZE", "LoadState",
-		"MainPID", "NeedDaemonReload", "NoExecPaths", "NoNewPrivileges",
-		"PrivateTmp", "ProtectHome", "RestrictAddressFamilies", "RootDirectory",
-		"RootImage", "SystemCallErrorNumber", "SystemCallFilter",
+		"BindReadOnlyPaths", "DynamicUser", "Environment", "EnvironmentFiles",
+		"ExecPaths", "ExecStart", "Group", "InaccessiblePaths", "LimitFSIZE",
+		"LoadState", "MainPID", "NeedDaemonReload", "NoExecPaths",
+		"NoNewPrivileges", "PrivateTmp", "ProtectHome", "RestrictAddressFamilies",
+		"RootDirectory", "RootImage", "SystemCallErrorNumber", "SystemCallFilter",
 		"TemporaryFileSystem", "UnsetEnvironment", "User", NULL};
 	struct patient patient = {.findings = findings, .unit = unit, .socket = socket};
 	struct unit_properties *properties;

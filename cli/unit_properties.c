@@ -134,14 +134,24 @@ unit_properties_free(struct unit_properties *properties)
 }
 
 const char *
-unit_property(const struct unit_properties *properties, const char *name)
+unit_property_next(
+	const struct unit_properties *properties, const char *name, const char *last)
 {
+	const char *line = last ? last + strlen(last) + 1 : properties->text;
 	size_t length = strlen(name);
 
-	for (const char *line = properties->text; *line; line += strlen(line) + 1)
+	for (; *line; line += strlen(line) + 1)
 		if (!strncmp(line, name, length) && line[length] == '=')
 			return line + length + 1;
-	return "";
+	return NULL;
+}
+
+const char *
+unit_property(const struct unit_properties *properties, const char *name)
+{
+	const char *value = unit_property_next(properties, name, NULL);
+
+	return value ? value : "";
 }
 
 bool

@@ -24,6 +24,12 @@ unit_properties_free(struct unit_properties *properties);
 const char *
 unit_property(const struct unit_properties *properties, const char *name);
 
+/* The value of a property that may have several: the one after `last`, NULL for the first.
+ * NULL if there is no other. Borrowed. */
+const char *
+unit_property_next(
+	const struct unit_properties *properties, const char *name, const char *last);
+
 /* Whether it is "yes". */
 bool
 unit_property_is_set(const struct unit_properties *properties, const char *name);

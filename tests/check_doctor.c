@@ -71,6 +71,7 @@ two_zeros(const char *text)
 
 START_TEST(the_first_line_of_a_property_is_its_value)
 {
+	const char *second;
 	struct unit_properties *properties = unit_properties_parse(
 		two_zeros("\nUser=www\nExecStart={ path=/a }\nExecStart={ path=/b }\n"
 			  "Group=\n\n\nDynamicUser=yes"));
@@ -78,6 +79,10 @@ START_TEST(the_first_line_of_a_property_is_its_value)
 	ck_assert_ptr_nonnull(properties);
 	ck_assert_str_eq(unit_property(properties, "User"), "www");
 	ck_assert_str_eq(unit_property(properties, "ExecStart"), "{ path=/a }");
+	second = unit_property_next(
+		properties, "ExecStart", unit_property(properties, "ExecStart"));
+	ck_assert_str_eq(second, "{ path=/b }");
+	ck_assert_ptr_null(unit_property_next(properties, "ExecStart", second));
 	ck_assert_str_eq(unit_property(properties, "Group"), "");
 	ck_assert_str_eq(unit_property(properties, "Use"), "");
 	ck_assert(unit_property_is_set(properties, "DynamicUser"));

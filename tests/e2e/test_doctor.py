@@ -466,6 +466,19 @@ def test_a_unit_that_could_carry_it_is_told_what_is_left(unit, code, properties)
     assert code in found.codes
 
 
+def test_a_units_environment_files_count_more(unit, scratch):
+    file = scratch / "default"
+    file.write_text("# LD_PRELOAD=/a\nPATH=/bin\n")
+    files = {"EnvironmentFiles": f"{file} (ignore_errors=no)"}
+    assert "other-preload" not in unit(**files).codes
+    file.write_text("LD_PRELOAD=\"/usr/lib/libjemalloc.so.2\"\nLOOPLAG_DISABLE=1\n")
+    found = unit(**files)
+    assert found.codes["other-preload"]["where"] == str(file)
+    assert found.obstacles() == {"disabled"}
+    file.write_text(f"LD_PRELOAD={PROBE}\n")
+    assert "no-preload" not in unit(**files, Environment="").codes
+
+
 @needs_root
 def test_a_units_user_and_privileges_count(unit, scratch):
     closed = scratch / "closed"
