@@ -23,6 +23,7 @@
 #include "cli/findings.h"
 #include "cli/preload.h"
 #include "cli/style.h"
+#include "cli/unit_processes.h"
 #include "daemon/identity.h"
 
 enum kind { PROCESS, UNIT, COMMAND };
@@ -80,6 +81,26 @@ doctor_process(struct findings *findings, const char *word, struct surroundings 
 	return r ? nothing("no process", word, "it is not there") : 0;
 }
 
+/* Tell of what the main process of a unit has started. */
+static void
+tell_of_others(struct findings *findings, const char *unit, pid_t main_pid)
+{
+	struct unit_processes others = unit_processes_look(unit, main_pid);
+
+	if (!others.count)
+		return;
+	findings_add(findings, FINDING_NOTE, "others", unit,
+		findings_text(findings,
+			"has %u other process%s, of which %u carr%s the probe, with %u "
+			"event loop%s",
+			others.count, others.count == 1 ? "" : "es", others.carrying,
+			others.carrying == 1 ? "ies" : "y", others.loops,
+			others.loops == 1 ? "" : "s"),
+		NULL);
+	if (others.carrying)
+		findings_set_carries(findings);
+}
+
 static int
 doctor_unit(struct findings *findings, const char *word, const char *unit,
 	struct surroundings *around)
@@ -100,6 +121,7 @@ doctor_unit(struct findings *findings, const char *word, const char *unit,
 	if (r == -EACCES)
 		findings_add(findings, FINDING_NOTE, "unseen", unit,
 			"runs, and its process may not be looked into", "run as root");
+	tell_of_others(findings, unit, facts.main_pid);
 	return 0;
 }
 

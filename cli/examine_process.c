@@ -222,9 +222,8 @@ examine_record(const struct patient *patient, const struct segment_look *look)
 			"<looplag.h>");
 	else
 		add(patient, FINDING_WARNING, "no-loop",
-			"has no event loop: it has not yet waited in epoll, poll or "
-			"select "
-			"by the C library",
+			"has no event loop: it has not waited twice in epoll, poll or "
+			"select by the C library",
 			"give it work and look again; a loop that waits in io_uring or "
 			"by "
 			"system calls of its own can say so by <looplag.h>");

@@ -319,6 +319,25 @@ def test_the_doctor_knows_what_sandboxes_do(machine, settings, of_unit, of_proce
         machine.run("systemctl", "restart", NODE)
 
 
+def test_the_doctor_sees_what_a_shell_has_started(machine):
+    unit = "wrapped.service"
+    library = machine.property(NODE, "Environment").rpartition("LD_PRELOAD=")[2]
+    (machine.root / "etc/systemd/system" / unit).write_text(
+        f"[Service]\nEnvironment=LD_PRELOAD={library} PORT=8001\n"
+        "ExecStart=/bin/sh -c '/usr/bin/node /srv/node_server.js; exit 0'\n")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", unit)
+
+    def found():
+        text = machine.run("looplag", "doctor", unit)
+        return (f"{unit} has 1 other process, of which 1 carries the probe, with 1 event loop"
+                in text and text.endswith(f"{unit} carries the probe"))
+
+    wait_for(found, 30, "its child is seen")
+    assert "skipped" in doctor(machine, unit)[0]["warning"]
+    machine.run("systemctl", "stop", unit)
+
+
 def test_the_doctor_knows_that_privileges_of_files_need_no_new_privileges(machine):
     unit = "privileged.service"
     compile_program(machine.root / "srv/privileged",
