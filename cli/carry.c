@@ -272,8 +272,13 @@ carry_check(const char *command, const char *search, const struct carry_user *us
 			carry.verdict = judge_file(carry.program, fd, user, carry.loader);
 		if (fd >= 0)
 			close(fd);
-		if (!script || command_find(next, search, carry.program))
+		if (!script)
 			break;
+		if (command_find(next, search, carry.program)) {
+			strcpy(carry.program, next);
+			carry.dangling = true;
+			break;
+		}
 		carry.script = true;
 	}
 	*ret_carry = carry;

@@ -30,7 +30,8 @@ struct carry_user {
 /* What the kernel runs in the end. */
 struct carry {
 	enum carry_verdict verdict;
-	bool script; /* `program` is the interpreter of the command */
+	bool script;   /* `program` is the interpreter of the command */
+	bool dangling; /* `program` is named by a #! line, and cannot be run */
 	char program[PATH_MAX];
 	char loader[PATH_MAX]; /* its dynamic loader, or empty */
 };

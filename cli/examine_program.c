@@ -92,6 +92,11 @@ examine_program(struct findings *findings, const char *command, const char *sear
 
 	if (r)
 		return r;
+	if (carry.dangling)
+		findings_add(findings, FINDING_OBSTACLE, "interpreter", command,
+			findings_text(findings, "is a script for %s, which cannot be run",
+				carry.program),
+			"install that, or mend the #! line");
 	examine_program_verdict(findings, carry.script ? command : carry.program, &carry);
 	if (carry.verdict == CARRY_YES)
 		judge_loader(findings, &carry, library);

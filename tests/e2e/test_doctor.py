@@ -154,6 +154,16 @@ def test_a_script_is_judged_by_what_runs_it(scratch):
     assert os.path.basename(PYTHON) in found.codes["script"]["what"]
 
 
+def test_a_script_without_its_interpreter_cannot(scratch):
+    for first in "#!/no/such/interpreter", "#!/usr/bin/env no-such-interpreter":
+        script = scratch / "script"
+        script.write_text(first + "\n")
+        script.chmod(0o755)
+        found = doctor(script)
+        assert found.obstacles() == {"interpreter"}
+        assert first.split()[-1].strip("#!") in found.codes["interpreter"]["what"]
+
+
 def test_shells_are_told_of():
     found = doctor("sh")
     assert found.status == 0 and found.codes["skipped"]["level"] == "warning"
