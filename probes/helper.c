@@ -23,6 +23,7 @@
 
 #include "probes/capture.h"
 #include "probes/loops.h"
+#include "probes/sandbox.h"
 #include "probes/symbols.h"
 
 #define DOORBELL "doorbell"
@@ -54,6 +55,44 @@ doorbell_path(const char *socket, char ret_path[SETTINGS_PATH_BYTES])
 	return 0;
 }
 
+/* Part with the program's descriptor table. */
+static int
+leave_descriptors(void)
+{
+	/* Without close_range the private table would keep the program's files open. */
+	if (syscall(SYS_close_range, UINT_MAX, UINT_MAX, 0) ||
+		syscall(SYS_unshare, 0x400 /* CLONE_FILES */))
+		return -1;
+	return syscall(SYS_close_range, 0, UINT_MAX, 0) ? -1 : 0;
+}
+
+/* The system calls of a helper, of captures, and of handlers in the program's threads that
+ * a program may do without, as far as they can be made for nothing. */
+static void
+try_calls(void *unused)
+{
+	uint32_t word = 0;
+
+	(void)unused;
+#ifdef SYS_clone3
+	(void)syscall(SYS_clone3, NULL, 0);
+#endif
+	(void)prctl(PR_SET_NAME, "looplag", 0, 0, 0);
+	(void)lseek(-1, 0, SEEK_END);
+	(void)syscall(SYS_futex, &word, FUTEX_WAIT, 1, NULL, NULL, 0);
+	(void)syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
+	(void)syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	(void)syscall(SYS_getdents64, -1, NULL, 0);
+	(void)syscall(SYS_nanosleep, NULL, NULL);
+	(void)syscall(SYS_pipe2, NULL, O_CLOEXEC | O_NONBLOCK);
+	(void)syscall(SYS_process_vm_readv, getpid(), NULL, 0, NULL, 0, 0);
+	(void)syscall(SYS_readlinkat, AT_FDCWD, "/", NULL, 0);
+	(void)syscall(SYS_rt_sigaction, SIGURG, NULL, NULL, sizeof(uint64_t));
+	(void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, NULL, NULL, sizeof(uint64_t));
+	(void)syscall(SYS_tgkill, getpid(), (uint32_t)syscall(SYS_gettid), 0);
+	(void)leave_descriptors();
+}
+
 void
 helper_prepare(const struct registration *registration)
 {
@@ -64,7 +103,8 @@ helper_prepare(const struct registration *registration)
 
 	if (wish == SETTINGS_HELPER_NEVER ||
 		(wish == SETTINGS_HELPER_AUTO && !registration->runtime) ||
-		doorbell_path(registration->settings.socket, path))
+		doorbell_path(registration->settings.socket, path) ||
+		sandbox_try(try_calls, NULL))
 		return;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
@@ -91,17 +131,6 @@ read_doorbell(uint8_t bell, struct heard *ret_heard)
 			       (long)sizeof(*ret_heard)
 		       ? 0
 		       : -1;
-}
-
-/* Part with the program's descriptor table. */
-static int
-leave_descriptors(void)
-{
-	/* Without close_range the private table would keep the program's files open. */
-	if (syscall(SYS_close_range, UINT_MAX, UINT_MAX, 0) ||
-		syscall(SYS_unshare, 0x400 /* CLONE_FILES */))
-		return -1;
-	return syscall(SYS_close_range, 0, UINT_MAX, 0) ? -1 : 0;
 }
 
 /* Tell readers whether stacks are taken here. */

@@ -18,6 +18,7 @@
 #include "probes/helper.h"
 #include "probes/loops.h"
 #include "probes/registration.h"
+#include "probes/sandbox.h"
 #include "probes/settings.h"
 #include "probes/symbols.h"
 #include "probes/waits.h"
@@ -89,6 +90,15 @@ find_runtime(void)
 	return runtime;
 }
 
+/* All that start() asks of the kernel, in a child that may be killed for it. */
+static void
+try_start(void *unused)
+{
+	(void)unused;
+	(void)make_live_word();
+	registration_try(&registration, clock_ns());
+}
+
 /* This process has its first loop. */
 static void
 on_first_loop(void)
@@ -111,12 +121,16 @@ start(const struct settings *settings)
 
 	wrappers_resolve();
 	owner_word = find_libc();
-	live = owner_word < 0 ? NULL : make_live_word();
-	if (!live)
+	if (owner_word < 0)
 		return -1;
 	registration.settings = *settings;
 	registration.owner_word = owner_word;
 	registration.runtime = find_runtime();
+	if (sandbox_try(try_start, NULL))
+		return -1;
+	live = make_live_word();
+	if (!live)
+		return -1;
 	if (registration_make(&registration, clock_ns(), &segment)) {
 		munmap(live, SEGMENT_PAGE);
 		return -1;

@@ -155,3 +155,16 @@ registration_make(
 	close(fd);
 	return 0;
 }
+
+void
+registration_try(struct registration *registration, uint64_t now_ns)
+{
+	struct segment segment;
+	struct msghdr message = {.msg_iovlen = 0};
+
+	/* Where no socket can be. */
+	memset(registration->settings.socket, 0, sizeof(registration->settings.socket));
+	registration->settings.socket[0] = '/';
+	(void)registration_make(registration, now_ns, &segment);
+	(void)sendmsg(-1, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}

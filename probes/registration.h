@@ -29,4 +29,9 @@ int
 registration_make(
 	struct registration *registration, uint64_t now_ns, struct segment *ret_segment);
 
+/* Make the same system calls, but tell nobody. Leaves `registration` of no use: for a child
+ * that tries whether they kill. */
+void
+registration_try(struct registration *registration, uint64_t now_ns);
+
 #endif
