@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import PYTHON, free_port, host_program, target_environment, wait_for
+from harness import HOSTS, PYTHON, free_port, host_program, target_environment, wait_for
 from segments import EPOLL
 
 DONE = (0, "done\n", "")
@@ -49,7 +49,6 @@ PLACES = {
                                     "dd if=/dev/zero of=/dev/shm/full 2>/dev/null || true"),
     "no /proc": in_namespace("mount -t tmpfs none /proc"),
     "a read-only root": in_namespace("mount --bind / /\nmount -o remount,ro,bind /"),
-    "no /tmp": in_namespace("mount -t tmpfs none /var/tmp"),
     "a user namespace": ["unshare", "-Ur"],
     "a network namespace": ["unshare", "-n"],
     "a process namespace": ["unshare", "-pf"],
@@ -116,7 +115,8 @@ asyncio.run(main())"""
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of x86-64")
 @pytest.mark.parametrize("call", HELPERS_CALLS)
 def test_a_python_that_is_killed_for_what_only_a_helper_does(call, daemon):
-    """A helper takes stacks; services that may not debug are common. Counts go on."""
+    """A helper takes stacks; services that may not debug are common. Counts go on, from the
+    loop's second wait."""
     forbid = [host_program("forbid"), HELPERS_CALLS[call], "--"]
     env = target_environment(daemon.socket, GROUP)
     assert run(env, [PYTHON, "-c", STALLS], forbid) == DONE
@@ -161,9 +161,7 @@ def compiled(compiler, flags, directory):
         pytest.skip(f"no {compiler} here")
     binary = directory / "checked"
     done = subprocess.run([compiler, "-D_GNU_SOURCE", "-w", "-g", *flags, "-o", binary,
-                           host_program("scripted").name and
-                           Path(__file__).parents[1] / "hosts" / "scripted.c"],
-                          capture_output=True, text=True)
+                           HOSTS / "scripted.c"], capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"{compiler} cannot build it: {done.stderr}")
     return binary
