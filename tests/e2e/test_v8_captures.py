@@ -106,6 +106,19 @@ def run_stalls(segments, target, scratch, case, length, count):
             entry["start"] < capture.taken_ns < entry["end"]]
 
 
+def without_returned(answered):
+    """Without the last answer of a stall, if its function had returned by then and others
+    were before: a busy machine may stop the thread between that and the end in the log."""
+    kept = []
+    for capture, entry in answered:
+        later = [c for c, e in answered if e is entry and c.taken_ns > capture.taken_ns]
+        earlier = [c for c, e in answered if e is entry and c.taken_ns < capture.taken_ns]
+        returned = own_name(application(capture)[1]) == "_onTimeout"
+        if later or not earlier or not returned:
+            kept.append((capture, entry))
+    return kept
+
+
 @pytest.mark.parametrize("case", ["cpu", "regexp", "exec", "pbkdf2", "gzip", "atomics", "fifo",
                                   "microtasks", "worker"])
 def test_the_innermost_application_frame_is_the_guilty_line(case, segments, target, scratch):
@@ -116,6 +129,7 @@ def test_the_innermost_application_frame_is_the_guilty_line(case, segments, targ
                 c.js_taken_ns <= entry["end"] - last_ns]
     # The last of many captures in a call of native code has the answer, when it returns.
     assert len({entry["start"] for _, entry in answered}) == 3
+    answered = without_returned(answered)
     right = 0
     for capture, entry in answered:
         line, function = application(capture)
