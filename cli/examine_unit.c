@@ -103,7 +103,7 @@ examine_environment(struct patient *patient)
 {
 	char value[8192], where[PATH_MAX], ours[PATH_MAX];
 
-	if (find_variable(patient, "LD_PRELOAD", where, value, sizeof value)) {
+	if (find_variable(patient, "LD_PRELOAD", where, value, sizeof value) && *value) {
 		patient->preloads = preload_find_in(value, ours);
 		if (patient->preloads)
 			strcpy(patient->library, ours);
@@ -170,25 +170,34 @@ find_user(const struct patient *patient, struct reach_user *ret_user,
 		unit_property_is_set(patient->properties, "NoNewPrivileges")};
 }
 
-/* Look at what it starts. */
-static void
-examine_start(const struct patient *patient, const struct carry_user *user)
+/* The program that it starts. Returns whether it has one; ret_path has room for PATH_MAX. */
+static bool
+find_start(const struct patient *patient, char *ret_path)
 {
 	const char *start = strstr(property(patient, "ExecStart"), "path=");
 	size_t length;
-	char path[PATH_MAX];
 
 	if (!start)
-		return;
+		return false;
 	start += strlen("path=");
 	length = strcspn(start, ";");
 	while (length > 0 && start[length - 1] == ' ')
 		length--;
-	if (length >= sizeof path)
-		return;
-	memcpy(path, start, length);
-	path[length] = '\0';
-	if (examine_program(patient->findings, path, NULL, user, patient->library))
+	if (length >= PATH_MAX)
+		return false;
+	memcpy(ret_path, start, length);
+	ret_path[length] = '\0';
+	return true;
+}
+
+/* Look at what it starts. */
+static void
+examine_start(const struct patient *patient, const struct carry_user *user)
+{
+	char path[PATH_MAX];
+
+	if (find_start(patient, path) &&
+		examine_program(patient->findings, path, NULL, user, patient->library))
 		findings_add(patient->findings, FINDING_OBSTACLE, "no-program", path,
 			findings_text(patient->findings,
 				"is what %s starts, and it cannot", patient->unit),
@@ -254,6 +263,32 @@ examine_library(const struct patient *patient, const struct reach_user *user)
 				"add ExecPaths=%s to the drop-in", patient->library));
 }
 
+/* Whether what it starts is Node.js or Python by its name, so that there will be a helper. */
+static bool
+starts_helper(const struct patient *patient)
+{
+	struct carry_user user = {0};
+	struct carry carry;
+	char path[PATH_MAX];
+	const char *name;
+
+	if (!find_start(patient, path) || carry_check(path, NULL, &user, &carry))
+		return false;
+	name = strrchr(carry.program, '/');
+	name = name ? name + 1 : carry.program;
+	return !strncmp(name, "node", 4) || !strncmp(name, "python", 6);
+}
+
+/* Whether the unit lets no helper be started. */
+static bool
+refuses_helper(const struct patient *patient)
+{
+	char where[PATH_MAX], value[16];
+
+	return find_variable(patient, "LOOPLAG_HELPER", where, value, sizeof value) &&
+	       !strcmp(value, "0");
+}
+
 /* Whether a filter lets the probe make its system calls. */
 static void
 examine_calls(const struct patient *patient)
@@ -270,17 +305,20 @@ examine_calls(const struct patient *patient)
 				"has a SystemCallFilter= without %s, which the probe "
 				"calls at its start: %s",
 				at_start,
-				kills ? "the service would be killed for it"
+				kills ? "the service could be killed for it"
 				      : "it would stay switched off"),
 			findings_text(patient->findings,
 				"add SystemCallFilter=%s to the drop-in", at_start));
-	else if (in_helper)
-		add(patient, FINDING_WARNING, "helper-filter",
+	else if (in_helper && !refuses_helper(patient))
+		add(patient,
+			kills && starts_helper(patient) ? FINDING_OBSTACLE
+							: FINDING_WARNING,
+			"helper-filter",
 			findings_text(patient->findings,
 				"has a SystemCallFilter= without %s, which the probe "
 				"calls in Node.js and Python: %s",
 				in_helper,
-				kills ? "such a service would be killed for it"
+				kills ? "such a service could be killed for it"
 				      : "there would be no stacks"),
 			findings_text(patient->findings,
 				"add SystemCallFilter=%s to the drop-in, or "

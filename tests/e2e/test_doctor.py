@@ -439,6 +439,7 @@ def test_a_unit_that_is_not_there_is_status_2(scratch):
     ("no-program", {"ExecStart": "{ path=/no/such/program ; argv[]=x }"}),
     ("call-filter", {"SystemCallFilter": "read write memfd_create"}),
     ("call-filter", {"SystemCallFilter": "~mount memfd_create:EPERM"}),
+    ("helper-filter", {"SystemCallFilter": "~unshare"}),
     ("file-limit", {"LimitFSIZE": "4096"}),
 ])
 def test_a_unit_that_cannot_carry_it_is_told_why(unit, code, properties):
@@ -455,6 +456,8 @@ def test_a_unit_that_cannot_carry_it_is_told_why(unit, code, properties):
     {"InaccessiblePaths": f"{PROBE}s", "ProtectHome": "read-only"},
     {"SystemCallFilter": "~mount"},
     {"LimitFSIZE": "infinity"},
+    {"SystemCallFilter": "~unshare",
+     "Environment": f"LD_PRELOAD={PROBE} LOOPLAG_HELPER=0"},
     {"User": "root"},
     {"ProtectSystem": "strict", "MemoryDenyWriteExecute": "yes"},
 ])
