@@ -22,7 +22,6 @@
 #include "probes/segment.h"
 
 #define NOBODY 65534
-#define KILL "2147483646" /* SystemCallErrorNumber= of no error: the process is killed */
 
 /* A unit under examination. */
 struct patient {
@@ -263,22 +262,6 @@ examine_library(const struct patient *patient, const struct reach_user *user)
 				"add ExecPaths=%s to the drop-in", patient->library));
 }
 
-/* Whether what it starts is Node.js or Python by its name, so that there will be a helper. */
-static bool
-starts_helper(const struct patient *patient)
-{
-	struct carry_user user = {0};
-	struct carry carry;
-	char path[PATH_MAX];
-	const char *name;
-
-	if (!find_start(patient, path) || carry_check(path, NULL, &user, &carry))
-		return false;
-	name = strrchr(carry.program, '/');
-	name = name ? name + 1 : carry.program;
-	return !strncmp(name, "node", 4) || !strncmp(name, "python", 6);
-}
-
 /* Whether the unit lets no helper be started. */
 static bool
 refuses_helper(const struct patient *patient)
@@ -289,41 +272,31 @@ refuses_helper(const struct patient *patient)
 	       !strcmp(value, "0");
 }
 
-/* Whether a filter lets the probe make its system calls. */
+/* Whether a filter lets the probe make its system calls. If not, the probe finds that out
+ * and does not make them. */
 static void
 examine_calls(const struct patient *patient)
 {
 	const char *filter = property(patient, "SystemCallFilter");
-	const char *error = property(patient, "SystemCallErrorNumber");
 	const char *at_start = unit_rules_forbidden_call(filter, false);
 	const char *in_helper = unit_rules_forbidden_call(filter, true);
-	bool kills = !*error || !strcmp(error, "0") || !strcmp(error, KILL);
 
 	if (at_start)
 		add(patient, FINDING_OBSTACLE, "call-filter",
 			findings_text(patient->findings,
-				"has a SystemCallFilter= without %s, which the probe "
-				"calls at its start: %s",
-				at_start,
-				kills ? "the service could be killed for it"
-				      : "it would stay switched off"),
+				"has a SystemCallFilter= without %s, without which the "
+				"probe stays switched off",
+				at_start),
 			findings_text(patient->findings,
 				"add SystemCallFilter=%s to the drop-in", at_start));
 	else if (in_helper && !refuses_helper(patient))
-		add(patient,
-			kills && starts_helper(patient) ? FINDING_OBSTACLE
-							: FINDING_WARNING,
-			"helper-filter",
+		add(patient, FINDING_WARNING, "helper-filter",
 			findings_text(patient->findings,
-				"has a SystemCallFilter= without %s, which the probe "
-				"calls in Node.js and Python: %s",
-				in_helper,
-				kills ? "such a service could be killed for it"
-				      : "there would be no stacks"),
+				"has a SystemCallFilter= without %s, without which no "
+				"stacks are taken in Node.js and Python",
+				in_helper),
 			findings_text(patient->findings,
-				"add SystemCallFilter=%s to the drop-in, or "
-				"Environment=LOOPLAG_HELPER=0",
-				in_helper));
+				"add SystemCallFilter=%s to the drop-in", in_helper));
 }
 
 /* What the sandbox forbids the probe. */
@@ -376,8 +349,8 @@ examine_unit(struct findings *findings, const char *unit, const char *socket,
 		"ExecPaths", "ExecStart", "Group", "InaccessiblePaths", "LimitFSIZE",
 		"LoadState", "MainPID", "NeedDaemonReload", "NoExecPaths",
 		"NoNewPrivileges", "PrivateTmp", "ProtectHome", "RestrictAddressFamilies",
-		"RootDirectory", "RootImage", "SystemCallErrorNumber", "SystemCallFilter",
-		"TemporaryFileSystem", "UnsetEnvironment", "User", NULL};
+		"RootDirectory", "RootImage", "SystemCallFilter", "TemporaryFileSystem",
+		"UnsetEnvironment", "User", NULL};
 	struct patient patient = {.findings = findings, .unit = unit, .socket = socket};
 	struct unit_properties *properties;
 	struct carry_user carrier;

@@ -75,7 +75,8 @@ unit_rules_forbidden_call(const char *filter, bool helper)
 	static const char *const at_start[] = {"memfd_create", "ftruncate", "fcntl",
 		"mmap", "madvise", "socket", "connect", "sendmsg", NULL};
 	static const char *const in_helper[] = {"prctl", "unshare", "close_range",
-		"process_vm_readv", "futex", "tgkill", NULL};
+		"process_vm_readv", "futex", "pipe2", "getdents64", "readlinkat",
+		"nanosleep", "tgkill", NULL};
 
 	for (const char *const *call = helper ? in_helper : at_start; *filter && *call;
 		call++)

@@ -285,7 +285,8 @@ SANDBOXES = [
      "no-segment"),
     ("Environment=LOOPLAG_DISABLE=1", "disabled", "disabled"),
     ("LimitFSIZE=4096", "file-limit", "file-limit"),
-    ("SystemCallFilter=~unshare\nEnvironment=LOOPLAG_HELPER=0", None, None),
+    ("SystemCallFilter=~memfd_create", "call-filter", "no-segment"),
+    ("SystemCallFilter=~unshare", None, None),
     ("NoNewPrivileges=yes\nProtectSystem=strict\nProtectHome=yes\nPrivateTmp=yes\n"
      "PrivateDevices=yes\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n"
      "RestrictNamespaces=yes\nSystemCallFilter=~@mount @swap\nNoExecPaths=/\n"
