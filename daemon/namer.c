@@ -6,6 +6,7 @@
 #include "daemon/namer.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,6 +28,7 @@
 #include "daemon/words.h"
 
 #define CHANNEL 3 /* the child's end */
+#define NICE 5    /* of the child */
 #define OFFENDERS 16
 #define PAUSE_NS 60000000000ull /* without names for who has spoilt a child */
 #define PATH_BYTES sizeof(((struct segment_capture *)0)->names)
@@ -197,6 +199,9 @@ serve(int channel, struct page *page)
 	(void)syscall(SYS_close_range, CHANNEL + 1, UINT32_MAX, 0);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)prctl(PR_SET_NAME, "looplag-names");
+	/* Names can wait; the loops that are watched cannot. */
+	(void)sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0});
+	(void)setpriority(PRIO_PROCESS, 0, NICE);
 	limit(begin_bytes);
 	/* One that keeps too much ends when it has answered. */
 	while (recv(CHANNEL, &byte, 1, 0) == 1) {
