@@ -90,7 +90,7 @@ class Settings:
                      "--regid", NOBODY, "--clear-groups"]
         else:
             enter = ["unshare", "-rn", "sh", "-c", ENTER, "sh"]
-        command = [*enter, "env", "-i", *self._environment(setting, work), *words]
+        command = [*enter, "env", "-i", "--default-signal", *self._environment(setting, work), *words]
         log = work / "output"
         with open(log, "wb") as file:
             process = subprocess.Popen(list(map(str, command)), cwd=where, stdout=file,

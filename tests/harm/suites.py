@@ -147,6 +147,8 @@ class Uvloop(Suite):
     name = "uvloop"
     source = "uvloop"
     needs = ("/usr/lib/python3/dist-packages/uvloop", "/usr/lib/python3/dist-packages/pytest")
+    # The source would be imported in place of what Debian built of it.
+    steps = (["mv", "{tree}/uvloop", "{tree}/uvloop.source"],)
     # The first compares the source with its formatting, the other needs a build of its own.
     left_out = ("test_sourcecode.py", "test_dealloc.py")
 
