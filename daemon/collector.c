@@ -17,8 +17,10 @@
 #include "daemon/doorbell.h"
 #include "daemon/event.h"
 #include "daemon/groups.h"
+#include "daemon/ledger.h"
 #include "daemon/naming.h"
 #include "daemon/reception.h"
+#include "daemon/recovery.h"
 #include "daemon/stalls.h"
 #include "daemon/target.h"
 #include "daemon/targets.h"
@@ -27,6 +29,8 @@
 /* Windows and deaths are right without anybody who asks: a round in each period. */
 #define PERIOD_NS 1000000000ull
 #define PAUSE_NS 2000000ull
+/* What nobody has asked for can be counted again, so there is time to keep it. */
+#define SAVE_NS 10000000000ull
 /* Until somebody knows better. */
 #define THRESHOLD_NS 100000000ull
 #define CAPTURES_PER_MINUTE 30
@@ -42,6 +46,9 @@ struct collector {
 	struct watch *watch;
 	struct naming naming;
 	char *own_groupname; /* the name in it */
+	struct ledger *ledger;
+	uint64_t save_ns; /* when at the latest */
+	uint64_t past_captures[CAPTURES_RESULTS];
 	struct collector_stats stats;
 };
 
@@ -69,6 +76,8 @@ admit(void *arg, const struct reception_guest *guest)
 	struct collector *collector = arg;
 
 	targets_admit(collector->targets, guest);
+	/* Nobody else has its segment. */
+	collector_save(collector);
 	watch_soon(collector->watch);
 }
 
@@ -91,6 +100,9 @@ read_some(void *arg)
 	if (targets_read_some(collector->targets, event_now_ns()))
 		collector->pause =
 			event_after(collector->loop, PAUSE_NS, read_some, collector);
+	else if (targets_have_changed(collector->targets) ||
+		 event_now_ns() >= collector->save_ns)
+		collector_save(collector);
 }
 
 static void
@@ -110,6 +122,48 @@ set_stalls(struct collector *collector, uint64_t threshold_ns, bool stacks,
 	captures_set(collector->stalls.captures, &settings);
 }
 
+static int
+make_targets(struct collector *collector)
+{
+	collector->groups = groups_new();
+	if (collector->groups)
+		collector->targets = targets_new(collector->loop, collector->groups,
+			&collector->naming, &collector->stalls, &collector->stats);
+	return collector->targets ? 0 : -ENOMEM;
+}
+
+/* Go on where the daemon before us was ended. Without its history there is nobody. */
+static int
+recover(struct collector *collector, struct fd_store *kept)
+{
+	struct ledger *ledger = collector->ledger;
+	struct collector_stats *stats = &collector->stats;
+
+	if (ledger_has_history(ledger) && recovery_run(ledger, kept, collector->groups,
+						  collector->targets, stats) < 0) {
+		ledger_reject_history(ledger);
+		targets_free(collector->targets);
+		groups_free(collector->groups);
+		collector->targets = NULL;
+		*stats = (struct collector_stats){0};
+		if (make_targets(collector) < 0)
+			return -ENOMEM;
+	}
+	collector->stalls.history = ledger_has_history(ledger);
+	collector->stalls.lost = stats->missed;
+	memcpy(collector->past_captures, stats->captures, sizeof(stats->captures));
+	targets_set_ledger(collector->targets, ledger);
+	return 0;
+}
+
+/* Whether there may be targets that we do not know. */
+static bool
+may_miss_any(const struct collector *collector, const struct collector_options *options)
+{
+	return !options->socket_kept || !collector->stalls.history ||
+	       targets_miss_any(collector->targets);
+}
+
 int
 collector_open(struct event_loop *loop, const struct collector_options *options,
 	struct collector **ret_collector)
@@ -121,17 +175,15 @@ collector_open(struct event_loop *loop, const struct collector_options *options,
 	if (!collector)
 		return r;
 	collector->loop = loop;
-	collector->groups = groups_new();
+	collector->ledger = options->ledger;
 	if (options->own_groupname)
 		collector->own_groupname = strdup(options->own_groupname);
 	collector->naming.own_groupname = collector->own_groupname;
 	collector->naming.ignore_units = options->ignore_units;
 	collector->stalls.stalls = stalls_new();
-	if (collector->groups && collector->stalls.stalls &&
-		!collector->own_groupname == !options->own_groupname)
-		collector->targets = targets_new(loop, collector->groups,
-			&collector->naming, &collector->stalls, &collector->stats);
-	if (collector->targets)
+	if (collector->stalls.stalls &&
+		!collector->own_groupname == !options->own_groupname &&
+		make_targets(collector) == 0 && recover(collector, options->kept) == 0)
 		collector->watch =
 			watch_new(loop, collector->targets, collector->stalls.tick_ns);
 	collector->period = event_every(loop, PERIOD_NS, read_some, collector);
@@ -148,8 +200,8 @@ collector_open(struct event_loop *loop, const struct collector_options *options,
 	if (!collector->stalls.captures)
 		goto fail;
 	set_stalls(collector, THRESHOLD_NS, true, CAPTURES_PER_MINUTE);
-	/* We know nobody yet. */
-	if (collector->doorbell)
+	collector_save(collector);
+	if (collector->doorbell && may_miss_any(collector, options))
 		doorbell_ring_daemon(collector->doorbell);
 	*ret_collector = collector;
 	return 0;
@@ -164,6 +216,8 @@ collector_close(struct collector *collector)
 	if (!collector)
 		return;
 	reception_close(collector->reception);
+	if (collector->watch && collector->stalls.captures)
+		collector_save(collector);
 	event_watch_free(collector->pause);
 	event_watch_free(collector->period);
 	watch_free(collector->watch);
@@ -199,6 +253,23 @@ collector_read(struct collector *collector)
 
 	groups_begin_reading(collector->groups, now_ns);
 	targets_read(collector->targets, now_ns);
+	/* What is told now must never be told otherwise. */
+	collector_save(collector);
+}
+
+void
+collector_save(struct collector *collector)
+{
+	struct collector_stats stats = collector_stats(collector);
+
+	collector->save_ns = event_now_ns() + SAVE_NS;
+	if (!collector->ledger)
+		return;
+	recovery_save_groups(collector->ledger, collector->groups);
+	recovery_save_stats(collector->ledger, &stats);
+	targets_save(collector->targets);
+	ledger_commit(collector->ledger);
+	targets_keep_segments(collector->targets);
 }
 
 struct groups *
@@ -219,8 +290,9 @@ collector_stats(const struct collector *collector)
 	struct collector_stats stats = collector->stats;
 
 	for (int i = 0; i < CAPTURES_RESULTS; i++)
-		stats.captures[i] = captures_count(
-			collector->stalls.captures, (enum captures_result)i);
+		stats.captures[i] = collector->past_captures[i] +
+				    captures_count(collector->stalls.captures,
+					    (enum captures_result)i);
 	stats.missed = collector->stalls.lost;
 	return stats;
 }

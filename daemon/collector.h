@@ -16,7 +16,9 @@ struct collector;
 struct configuration;
 struct configuration_rule;
 struct event_loop;
+struct fd_store;
 struct groups;
+struct ledger;
 struct stalls;
 
 /* Why a segment or a connection was refused: the label `reason` of
@@ -44,6 +46,7 @@ struct collector_stats {
 	uint64_t dropped_threads; /* no free thread record */
 	uint64_t waits;           /* all wait calls that all probes have seen */
 	uint64_t targets;         /* segments accepted so far */
+	uint64_t dropped_restart; /* lost when a daemon was replaced by another one */
 	uint64_t captures[CAPTURES_RESULTS];
 	uint64_t missed; /* long iterations that were overwritten before they were read */
 };
@@ -53,6 +56,9 @@ struct collector_options {
 	const char *doorbell_path; /* made, or NULL for none */
 	const char *own_groupname; /* group of this very process, or NULL */
 	bool ignore_units;         /* name groups by wish and command alone */
+	struct ledger *ledger;     /* where the history is kept, or NULL; borrowed */
+	struct fd_store *kept;     /* segments that came back; NULL without a ledger */
+	bool socket_kept; /* `socket` was there all the time: nobody has missed it */
 };
 
 /* Start to accept on `loop`. Returns 0 or -errno. */
@@ -76,6 +82,10 @@ collector_configure(
 /* Read all segments now. Call it before looking at the groups. */
 void
 collector_read(struct collector *collector);
+
+/* Put all that is known into the ledger now. */
+void
+collector_save(struct collector *collector);
 
 /* Borrowed; changes with every read. */
 struct groups *

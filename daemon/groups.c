@@ -8,6 +8,7 @@
 
 #include "daemon/groups.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,8 @@
 
 struct series {
 	const struct group *group;
+	uint32_t id;
+	bool changed; /* since groups_each_changed() told of it */
 	char *loop;
 	struct counters total;
 	struct window window;
@@ -163,6 +166,8 @@ group_series(struct group *group, const char *loop)
 	if (!series)
 		return NULL;
 	series->group = group;
+	series->id = (uint32_t)groups->series_count;
+	series->changed = true;
 	series->loop = strdup(loop);
 	if (!series->loop) {
 		free(series);
@@ -176,8 +181,25 @@ group_series(struct group *group, const char *loop)
 void
 series_add(struct series *series, const struct counters *delta, uint64_t now_ns)
 {
+	series->changed = true;
 	counters_add(&series->total, delta);
 	window_add(&series->window, delta, now_ns);
+}
+
+void
+series_restore(struct series *series, const struct counters *total,
+	const struct stall_counters *stalls)
+{
+	series->changed = true;
+	counters_add(&series->total, total);
+	for (int i = 0; i < STALL_CAUSES; i++) {
+		series->stalls.count[i] =
+			saturated_sum(series->stalls.count[i], stalls->count[i]);
+		series->stalls.length_ns[i] =
+			saturated_sum(series->stalls.length_ns[i], stalls->length_ns[i]);
+	}
+	if (stalls->last_unix_ns > series->stalls.last_unix_ns)
+		series->stalls.last_unix_ns = stalls->last_unix_ns;
 }
 
 void
@@ -202,6 +224,12 @@ void
 series_saw_loop(struct series *series, uint64_t open_ns)
 {
 	series->loops++;
+	series_saw_open(series, open_ns);
+}
+
+void
+series_saw_open(struct series *series, uint64_t open_ns)
+{
 	if (!open_ns)
 		return;
 	if (series->open_count == series->open_room) {
@@ -227,6 +255,7 @@ series_saw_stall(struct series *series, uint64_t age_ns)
 void
 series_begin_stall(struct series *series, int64_t started_unix_ns)
 {
+	series->changed = true;
 	if (started_unix_ns > series->stalls.last_unix_ns)
 		series->stalls.last_unix_ns = started_unix_ns;
 }
@@ -234,6 +263,7 @@ series_begin_stall(struct series *series, int64_t started_unix_ns)
 void
 series_add_stall(struct series *series, enum stall_cause cause, uint64_t length_ns)
 {
+	series->changed = true;
 	series->stalls.count[cause]++;
 	series->stalls.length_ns[cause] =
 		saturated_sum(series->stalls.length_ns[cause], length_ns);
@@ -249,6 +279,32 @@ const char *
 series_groupname(const struct series *series)
 {
 	return series->group->name;
+}
+
+uint32_t
+series_id(const struct series *series)
+{
+	return series->id;
+}
+
+void
+groups_each_changed(struct groups *groups,
+	void (*tell)(void *arg, const struct series *series,
+		const struct group_view *group, const struct series_view *view),
+	void *arg)
+{
+	for (size_t i = 0; i < groups->count; i++) {
+		struct group_view group = groups_view(groups, i);
+
+		for (size_t j = 0; j < group.series_count; j++) {
+			struct series_view view = groups_series_view(groups, i, j);
+			struct series *series = groups->groups[i]->series[j];
+
+			if (series->changed)
+				tell(arg, series, &group, &view);
+			series->changed = false;
+		}
+	}
 }
 
 size_t

@@ -84,6 +84,11 @@ group_series(struct group *group, const char *loop);
 void
 series_add(struct series *series, const struct counters *delta, uint64_t now_ns);
 
+/* What the series had in another life of the daemon's; not in its window. */
+void
+series_restore(struct series *series, const struct counters *total,
+	const struct stall_counters *stalls);
+
 /* Begin a new reading: forget which loops live and which iterations are open. */
 void
 groups_begin_reading(struct groups *groups, uint64_t now_ns);
@@ -92,6 +97,11 @@ groups_begin_reading(struct groups *groups, uint64_t now_ns);
  * far (0: it is attended). */
 void
 series_saw_loop(struct series *series, uint64_t open_ns);
+
+/* In this reading the iteration counts as one that still lasts, though nobody knows whether
+ * its loop lives. */
+void
+series_saw_open(struct series *series, uint64_t open_ns);
 
 /* In this reading one of its loops has a stall that is open, of that age. */
 void
@@ -108,6 +118,18 @@ const char *
 series_loop(const struct series *series);
 const char *
 series_groupname(const struct series *series);
+
+/* A number of its own among all series, below GROUPS_SERIES_MAX_ID. */
+#define GROUPS_SERIES_MAX_ID (GROUPS_SERIES_TOTAL_MAX + GROUPS_MAX + 1)
+uint32_t
+series_id(const struct series *series);
+
+/* Tell of each series whose totals have changed since it was told of. */
+void
+groups_each_changed(struct groups *groups,
+	void (*tell)(void *arg, const struct series *series,
+		const struct group_view *group, const struct series_view *view),
+	void *arg);
 
 /* For readers: groups and series in the order in which they appeared. */
 size_t

@@ -143,3 +143,23 @@ hello_check_header(const struct segment_hello *hello, const struct segment_heade
 		return refuse(COLLECTOR_HEADER, ret_reason);
 	return 0;
 }
+
+struct segment_hello
+hello_of_header(const struct segment_header *header)
+{
+	struct segment_hello hello = {
+		.magic = SEGMENT_MAGIC,
+		.version = header->version,
+		.bytes = sizeof(hello),
+		.segment_size = header->size,
+		.slot_count = header->slot_count,
+		.pid = header->pid,
+		.runtime = header->runtime,
+		.registrations = header->registrations,
+	};
+
+	memcpy(hello.id, header->id, sizeof(hello.id));
+	memcpy(hello.exe, header->exe, sizeof(hello.exe));
+	memcpy(hello.group, header->group, sizeof(hello.group));
+	return hello;
+}

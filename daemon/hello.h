@@ -21,4 +21,8 @@ __attribute__((warn_unused_result)) int
 hello_check_header(const struct segment_hello *hello, const struct segment_header *header,
 	enum collector_reason *ret_reason);
 
+/* The hello that a header must have come with. */
+struct segment_hello
+hello_of_header(const struct segment_header *header);
+
 #endif

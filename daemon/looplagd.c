@@ -24,6 +24,7 @@
 #include "daemon/event.h"
 #include "daemon/http.h"
 #include "daemon/journal.h"
+#include "daemon/ledger.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
@@ -47,6 +48,7 @@ struct looplagd {
 	struct event_watch *hangup;
 	struct reload *reload;
 	struct sockets sockets;
+	struct ledger *ledger;
 	struct collector *collector;
 	struct alerting *alerting;
 	struct stall_log *stall_log;
@@ -277,12 +279,17 @@ start_collector(struct looplagd *daemon)
 		.socket = daemon->sockets.probe.fd,
 		.doorbell_path = doorbell,
 		.own_groupname = OWN_GROUPNAME,
+		.kept = &daemon->sockets.kept,
+		.socket_kept = !daemon->sockets.probe.made,
 	};
 	int error;
 
 	strcpy(directory, daemon->sockets.probe.path);
 	snprintf(doorbell, sizeof(doorbell), "%s/doorbell", dirname(directory));
 	raise_descriptor_limit();
+	if (daemon->options->state_directory)
+		daemon->ledger = ledger_open(daemon->options->state_directory);
+	options.ledger = daemon->ledger;
 	error = collector_open(daemon->loop, &options, &daemon->collector);
 	if (error) {
 		log_error("collector",
@@ -291,6 +298,7 @@ start_collector(struct looplagd *daemon)
 			doorbell, strerror(-error));
 		return error;
 	}
+	fd_store_fini(&daemon->sockets.kept);
 	daemon->alerting = alerting_open(daemon->loop,
 		collector_groups(daemon->collector), collector_stalls(daemon->collector));
 	if (!daemon->alerting) {
@@ -314,6 +322,7 @@ stop_collector(struct looplagd *daemon)
 	stall_log_free(daemon->stall_log);
 	alerting_close(daemon->alerting);
 	collector_close(daemon->collector);
+	ledger_close(daemon->ledger);
 }
 
 /* Hand the sockets to the server. */

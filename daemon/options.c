@@ -62,6 +62,15 @@ set_probe_socket(struct options *options, const char *value)
 }
 
 static const char *
+set_state_directory(struct options *options, const char *value)
+{
+	if (value[0] != '/')
+		return "is no absolute path";
+	options->state_directory = value;
+	return NULL;
+}
+
+static const char *
 set_log_level(struct options *options, const char *value)
 {
 	static const char *const names[] = {"debug", "info", "warn", "error"};
@@ -106,6 +115,9 @@ static const struct spec {
 		"Least severe messages to print: debug, info, warn or error."},
 	{"probe.socket", "PATH", RUNSTATEDIR "/looplag/probe.sock", set_probe_socket,
 		"Socket on which processes with the probe register."},
+	{"state.dir", "PATH", NULL, set_state_directory,
+		"Directory for what the counters need to go on after a restart. Default: "
+		"the one that systemd made for the service, or none."},
 	{"version", NULL, NULL, NULL, "Print the version and exit."},
 	{"web.listen-address", "ADDRESS", "127.0.0.1:9923", set_listen_address,
 		"Where to serve HTTP: HOST:PORT, :PORT or [IPV6]:PORT. Repeatable."},
@@ -178,6 +190,21 @@ out:
 	free(name);
 }
 
+/* The first of the directories that systemd made for us, or NULL. */
+static const char *
+service_directory(void)
+{
+	static char directory[4096];
+	const char *all = getenv("STATE_DIRECTORY");
+	size_t length = all ? strcspn(all, ":") : 0;
+
+	if (!length || length >= sizeof(directory) || all[0] != '/')
+		return NULL;
+	memcpy(directory, all, length);
+	directory[length] = 0;
+	return directory;
+}
+
 /* Give the options that were not on the command line their defaults. */
 static void
 set_defaults(struct options *options, const bool given[SPECS])
@@ -238,6 +265,8 @@ options_parse(int argc, char *argv[], FILE *out, FILE *err, struct options *ret_
 		return OPTIONS_USAGE;
 	}
 	set_defaults(&options, given);
+	if (!options.state_directory)
+		options.state_directory = service_directory();
 	*ret_options = options;
 	return OPTIONS_RUN;
 }

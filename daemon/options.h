@@ -23,6 +23,7 @@ struct options {
 	bool config_file_given; /* it must exist */
 	bool config_check;
 	const char *probe_socket;
+	const char *state_directory; /* NULL: no history is kept */
 	enum log_level log_level;
 	enum log_format log_format;
 };

@@ -120,6 +120,7 @@ sockets_close(struct sockets *sockets)
 	for (size_t i = 0; i < sockets->http_count; i++)
 		close(sockets->http[i]);
 	sockets->http_count = 0;
+	fd_store_fini(&sockets->kept);
 	sockets_close_probe(&sockets->probe);
 }
 
@@ -276,6 +277,12 @@ sockets_inherit(struct sockets *ret_sockets, char ret_name[SOCKETS_NAME_BYTES])
 		int fd = SD_LISTEN_FDS_START + i, flags = fcntl(fd, F_GETFL);
 
 		if (!error) {
+			if (fd_store_is_name(names[i])) {
+				fcntl(fd, F_SETFD, FD_CLOEXEC);
+				error = fd_store_return(&sockets.kept, fd, names[i]);
+				free(names[i]);
+				continue;
+			}
 			fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 			if (!strcmp(names[i], "probe"))
 				error = inherit_probe(fd, &sockets.probe);

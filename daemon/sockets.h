@@ -11,6 +11,8 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
+#include "daemon/fd_store.h"
+
 #define SOCKETS_PATH_BYTES sizeof(((struct sockaddr_un *)0)->sun_path)
 #define SOCKETS_ADDRESS_BYTES 128
 #define SOCKETS_HTTP 8
@@ -25,11 +27,12 @@ struct probe_socket {
 	char path[SOCKETS_PATH_BYTES];
 };
 
-/* All that looplagd listens on. */
+/* All that looplagd listens on, and the segments that were kept for it. */
 struct sockets {
 	struct probe_socket probe;
 	int http[SOCKETS_HTTP];
 	size_t http_count;
+	struct fd_store kept;
 };
 
 /* Take the sockets that systemd passed on, if any. -EPROTOTYPE: one of them has another

@@ -55,6 +55,14 @@ find_time(struct target *target, const struct reception_guest *guest,
 	}
 }
 
+uint64_t
+target_next_serial(void)
+{
+	static uint64_t last;
+
+	return ++last;
+}
+
 struct target *
 target_new(const struct reception_guest *guest, const struct segment_header *header,
 	struct groups *groups, const struct naming *naming, struct target_stalls *stalls,
@@ -70,10 +78,12 @@ target_new(const struct reception_guest *guest, const struct segment_header *hea
 	target->uid = guest->uid;
 	target->fd = target->pidfd = -1; /* not ours yet */
 	target->accepted_ns = now_ns;
+	target->serial = target_next_serial();
+	target->changed = true;
 	target->slots = calloc(header->slot_count, sizeof(struct slot *));
 	naming_group(naming, guest, target->groupname);
 	target->runtime = naming_runtime(&guest->hello);
-	if (guest->hello.registrations)
+	if (guest->hello.registrations && !stalls->history)
 		target->known_ns = guest->hello.clock_ns;
 	if (target->slots)
 		target->reader = reader_new(guest->fd, header);
@@ -100,6 +110,7 @@ target_free(struct target *target)
 	if (target->reader)
 		for (uint32_t i = 0; i < reader_header(target->reader)->slot_count; i++) {
 			target_watch_end(target, i);
+			target_slots_end(target, i);
 			free(target->slots[i]);
 		}
 	free(target->slots);
@@ -127,6 +138,9 @@ account_header(struct target *target, struct collector_stats *stats)
 		difference(header->dropped_loops, target->dropped_loops));
 	stats->dropped_threads = saturated_sum(stats->dropped_threads,
 		difference(header->dropped_threads, target->dropped_threads));
+	target->changed = target->changed || waits != target->other_waits ||
+			  header->dropped_loops != target->dropped_loops ||
+			  header->dropped_threads != target->dropped_threads;
 	target->other_waits = waits;
 	target->dropped_loops = header->dropped_loops;
 	target->dropped_threads = header->dropped_threads;
@@ -142,6 +156,10 @@ target_read(struct target *target, const struct target_reading *reading)
 		(identity_age(target->pid, &age_ns, &start_ticks) < 0 ||
 			start_ticks != target->start_ticks))
 		target_died(target, reading->now_ns);
+	if (target->absent) {
+		target_slots_remember(target, reading);
+		return;
+	}
 	/* A sealed file can be read. */
 	if (reader_begin(target->reader) < 0)
 		return;
@@ -181,6 +199,7 @@ target_died(struct target *target, uint64_t now_ns)
 		return;
 	family_died(target->family);
 	target->died_ns = now_ns;
+	target->changed = true;
 }
 
 bool
@@ -199,6 +218,19 @@ target_repeats(const struct target *target, const struct target *other)
 	       a->registrations <= b->registrations;
 }
 
+bool
+target_is_same_program(const struct target *a, const struct target *b)
+{
+	return memcmp(reader_header(a->reader)->id, reader_header(b->reader)->id,
+		       sizeof(reader_header(a->reader)->id)) == 0;
+}
+
+void
+target_touch(struct target *target)
+{
+	target->changed = true;
+}
+
 struct family *
 target_family(const struct target *target)
 {
@@ -208,6 +240,7 @@ target_family(const struct target *target)
 void
 target_set_older(struct target *target, struct target *older)
 {
+	target->changed = target->changed || target->older != older;
 	target->older = older;
 }
 

@@ -11,14 +11,18 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "probes/segment.h"
+
 struct captures;
 struct collector_stats;
 struct family;
 struct group;
 struct groups;
+struct ledger;
 struct naming;
+struct record;
 struct reception_guest;
-struct segment_header;
+struct series;
 struct stalls;
 struct target;
 
@@ -30,6 +34,7 @@ struct target_stalls {
 	struct stalls *stalls;
 	struct captures *captures;
 	uint64_t lost; /* long iterations that were never seen */
+	bool history;  /* what the daemons before us have told is known */
 };
 
 /* What one reading of a target is for. */
@@ -45,6 +50,61 @@ struct target *
 target_new(const struct reception_guest *guest, const struct segment_header *header,
 	struct groups *groups, const struct naming *naming, struct target_stalls *stalls,
 	uint64_t now_ns);
+
+/*
+ * What is kept of a target for the daemon after us: put into the ledger what has changed
+ * since the last time; take out of it what is there.
+ *
+ * A target that was kept is given back its segment, and takes over that descriptor. Without
+ * one, -1, it is absent: it cannot be read, but it is remembered what was told of its
+ * loops, in case that they register again, until its process is dead.
+ */
+struct target_past {
+	struct segment_header header; /* as it was checked once */
+	char groupname[256];
+	pid_t pid;
+	uid_t uid;
+	uint64_t serial, older; /* 0: none */
+	bool superseded, dead;
+	uint64_t start_ticks, accepted_ns, age_ns, died_ns, known_ns;
+	int64_t shift_ns;
+	bool clock_known;
+	uint64_t dropped_loops, dropped_threads, other_waits;
+};
+
+void
+target_save(struct target *target, bool superseded, struct ledger *ledger);
+void
+target_unsave(struct target *target, struct ledger *ledger);
+
+/* Returns whether it is one. */
+bool
+target_past_read(struct record *record, struct target_past *ret_past);
+
+/* NULL without memory, when the descriptor stays the caller's. */
+struct target *
+target_restore(const struct target_past *past, int fd, struct groups *groups,
+	struct target_stalls *stalls);
+/* One of its slots; `series` is what numbers in records mean. Returns whether it is one. */
+bool
+target_restore_slot(struct target *target, uint32_t index, struct record *record,
+	struct series *const *series, size_t series_count);
+
+/* Whether it could not be given back its segment. */
+bool
+target_is_absent(const struct target *target);
+
+/* Its segment, for those who keep descriptors for us: borrowed; -1: none. */
+int
+target_segment(const struct target *target, const struct segment_header **ret_header);
+
+/* How many of its loops have been lost with it, if it is absent. */
+unsigned
+target_count_lost(const struct target *target);
+
+/* Whether one of its loops was that process's, as far as we know. */
+bool
+target_had_member(const struct target *target, pid_t pid);
 
 /* Forget it, with what was not read yet. */
 void
@@ -75,6 +135,14 @@ target_died(struct target *target, uint64_t now_ns);
 /* Whether both are of the same process, by pid and start. */
 bool
 target_is_same_process(const struct target *a, const struct target *b);
+
+/* Whether both registered the same program in its course. */
+bool
+target_is_same_program(const struct target *a, const struct target *b);
+
+/* What is to be saved with it has changed. */
+void
+target_touch(struct target *target);
 
 /* Whether both have one id, and `target` is no later registration than `other`. */
 bool

@@ -5,6 +5,7 @@
  *	target.c        the process that registered it, its clock, its life
  *	target_slots.c  the slots: what was read of them, whose they are, their accounts
  *	target_watch.c  the slots' stalls, and quick looks for them
+ *	target_record.c what is kept of all that for the daemon after us
  */
 #ifndef LOOPLAG_DAEMON_TARGET_PRIVATE_H
 #define LOOPLAG_DAEMON_TARGET_PRIVATE_H
@@ -34,6 +35,7 @@ struct slot_watch {
 	bool open;    /* an episode is, and was told */
 	bool may_ask; /* for the thread's system call */
 	struct episodes episodes;
+	bool again;            /* it was told by another daemon: open it anew */
 	uint64_t id;           /* of the stall; 0: the stalls had no room for it */
 	struct series *series; /* where it counts */
 	/* The iteration that was sampled, by the target's time, and what that showed. */
@@ -49,6 +51,8 @@ struct slot {
 	bool alive;
 	bool pending; /* read, but not accounted yet */
 	bool moved;   /* a later registration goes on with the account */
+	bool changed; /* since it was saved */
+	pid_t process; /* whose loop it is, when it was saved; 0: unknown */
 	struct account account;
 	struct segment_slot copy;
 };
@@ -76,6 +80,9 @@ struct target {
 	int64_t shift_ns;   /* its clock is ahead of ours */
 	bool clock_known;
 	bool descriptors_hidden; /* we may not look at them */
+	bool absent;             /* its segment is lost */
+	bool changed;            /* since it was saved; not its slots */
+	uint64_t serial;         /* its number among all targets */
 	unsigned processes;      /* as told to the group, if there is one */
 	uint64_t dropped_loops, dropped_threads, other_waits;
 };
@@ -83,6 +90,10 @@ struct target {
 /* Whether the process behind a pidfd is dead. */
 bool
 target_has_died(int pidfd);
+
+/* A number for a new target. */
+uint64_t
+target_next_serial(void);
 
 /* Make the target one of the group, unless it has one already. Returns 0, or -1: there is
  * none. */
@@ -94,6 +105,14 @@ target_slots_join(struct target *target, struct group *group);
 void
 target_slots_read(
 	struct target *target, uint32_t index, const struct target_reading *reading);
+
+/* The target is absent: go on telling what was told of its loops. */
+void
+target_slots_remember(struct target *target, const struct target_reading *reading);
+
+/* The slot will not be read any more: what was told of it while it lasted stays. */
+void
+target_slots_end(struct target *target, uint32_t index);
 
 /* The slot was accounted: find the stalls in it. */
 void

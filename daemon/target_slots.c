@@ -83,7 +83,7 @@ take_over(struct target *target, struct slot *slot, uint32_t index)
 		slot->account = old->account;
 		slot->series = old->series;
 		slot->watch = old->watch;
-		old->moved = true;
+		old->moved = old->changed = true;
 		return;
 	}
 }
@@ -193,6 +193,7 @@ account_slot(struct target *target, uint32_t index, bool changed,
 	facts.after_ns = event_now_ns() + (uint64_t)target->shift_ns;
 	account_update(&slot->account, &slot->copy, &facts, &result);
 	slot->alive = result.alive;
+	slot->changed = true;
 	reading->stats->waits = saturated_sum(reading->stats->waits, result.delta.waits);
 	if (result.delta.life_ns || counters_active(&result.delta))
 		series_add(series, &result.delta, reading->now_ns);
@@ -219,4 +220,29 @@ target_slots_read(
 		series_saw_loop(slot->series, slot->account.open_ns);
 	if (reading->seen)
 		target_watch_show(slot);
+}
+
+void
+target_slots_remember(struct target *target, const struct target_reading *reading)
+{
+	for (uint32_t i = 0; i < reader_header(target->reader)->slot_count; i++) {
+		struct slot *slot = target->slots[i];
+
+		if (slot && slot->series && !slot->moved && reading->seen)
+			series_saw_open(slot->series, slot->account.open_ns);
+	}
+}
+
+void
+target_slots_end(struct target *target, uint32_t index)
+{
+	static struct counters delta, none;
+	struct slot *slot = target->slots[index];
+
+	if (!slot || slot->moved || !slot->series || !slot->account.open_ns)
+		return;
+	delta = none;
+	counters_record(&delta, slot->account.open_ns);
+	series_add(slot->series, &delta, event_now_ns());
+	slot->account.open_ns = 0;
 }

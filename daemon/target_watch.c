@@ -83,6 +83,21 @@ begin(struct target *target, struct slot *slot, struct series *series,
 	stalls_update(target->stalls->stalls, watch->id, episode->length_ns, &cause);
 }
 
+/* A stall that another daemon has told of, and counted. */
+static void
+open_again(struct target *target, struct slot *slot)
+{
+	struct slot_watch *watch = &slot->watch;
+	const struct episode episode = {
+		EPISODES_OPEN, watch->episodes.open_since, watch->episodes.open_ns, 0};
+	struct stall stall = describe(target, slot, watch->series, &episode);
+
+	watch->again = false;
+	if (watch->open)
+		watch->id = stalls_open(
+			target->stalls->stalls, &stall, watch->episodes.open_ns);
+}
+
 /* See to the stacks of the slot's stall, which is as long as that or has `ended` so. */
 static void
 capture(struct target *target, uint32_t index, uint64_t since_ns, uint64_t length_ns,
@@ -175,7 +190,11 @@ target_watch_account(struct target *target, uint32_t index, struct series *serie
 		.torn = facts->torn && result->alive,
 	};
 	uint64_t lost = watch->episodes.lost;
-	size_t count = episodes_look(&watch->episodes, &slot->copy, &look, episodes);
+	size_t count;
+
+	if (watch->again)
+		open_again(target, slot);
+	count = episodes_look(&watch->episodes, &slot->copy, &look, episodes);
 
 	for (size_t i = 0; i < count; i++)
 		tell(target, index, series, &episodes[i]);
@@ -323,6 +342,8 @@ target_watch(struct target *target, const struct target_reading *reading)
 {
 	uint64_t next_ns;
 
+	if (target->absent)
+		return UINT64_MAX;
 	if (reading->now_ns >= target->header_ns) {
 		target->header_ns = next_look(target->stalls->rest_ns, reading->now_ns);
 		if (reader_peek_slots(target->reader) < 0)

@@ -12,6 +12,7 @@
 
 #include "daemon/event.h"
 #include "daemon/family.h"
+#include "daemon/fd_store.h"
 #include "daemon/hello.h"
 #include "daemon/reader.h"
 #include "daemon/reception.h"
@@ -23,12 +24,15 @@
 #define WATCH_NS 2000000ull
 /* Descriptors that are left for all else. */
 #define DESCRIPTORS_KEPT 256
+/* A process without a segment that has died leaves no child that is longer in coming. */
+#define ABSENT_NS 5000000000ull
 
 struct entry {
 	TAILQ_ENTRY(entry) entry;
 	struct targets *targets;
 	struct target *target;
 	struct event_watch *death;
+	bool kept;       /* the service manager has its segment too */
 	bool superseded; /* its process has registered anew, or is another program */
 	uint64_t orphan_since_ns; /* 0: it is none */
 };
@@ -39,6 +43,8 @@ struct targets {
 	const struct naming *naming;
 	struct target_stalls *stalls;
 	struct collector_stats *stats;
+	struct ledger *ledger;       /* NULL: nothing is kept */
+	bool changed;                /* since that was written */
 	TAILQ_HEAD(, entry) entries; /* in the order in which they came */
 	struct entry *next;          /* to be read in this round; NULL: it is over */
 	struct entry *watched;       /* the same for quick looks */
@@ -67,6 +73,7 @@ static void
 remove_entry(struct entry *entry)
 {
 	struct targets *targets = entry->targets;
+	const struct segment_header *header;
 	struct entry *other;
 
 	if (targets->next == entry)
@@ -78,6 +85,11 @@ remove_entry(struct entry *entry)
 		if (target_older(other->target) == entry->target)
 			target_set_older(other->target, target_older(entry->target));
 	event_watch_free(entry->death);
+	targets->stats->dropped_restart += target_count_lost(entry->target);
+	targets->changed = true;
+	target_unsave(entry->target, targets->ledger);
+	if (entry->kept && target_segment(entry->target, &header) >= 0)
+		fd_store_drop(header);
 	target_free(entry->target);
 	free(entry);
 }
@@ -87,6 +99,8 @@ targets_free(struct targets *targets)
 {
 	if (!targets)
 		return;
+	/* Who comes after us will find what was saved. */
+	targets->ledger = NULL;
 	while (!TAILQ_EMPTY(&targets->entries))
 		remove_entry(TAILQ_FIRST(&targets->entries));
 	free(targets);
@@ -110,6 +124,7 @@ on_death(void *arg)
 
 	event_watch_free(entry->death);
 	entry->death = NULL;
+	entry->targets->changed = true;
 	target_died(entry->target, now_ns);
 	read_entry(entry, now_ns, false);
 }
@@ -167,24 +182,37 @@ make_room(struct targets *targets, uid_t uid, enum collector_reason *ret_reason)
 	return 0;
 }
 
+/* Whether the process has, or had before its segment was lost, a loop in the target. */
+static bool
+has_member(const struct entry *entry, pid_t pid)
+{
+	return target_is_absent(entry->target)
+		       ? target_had_member(entry->target, pid)
+		       : family_has_member(target_family(entry->target), pid);
+}
+
 /* Find what is known of the target's process already. Returns 0, or -1 if this very
  * registration is. */
 static int
-relate(struct targets *targets, struct entry *entry, const struct segment_hello *hello)
+relate(struct targets *targets, struct entry *entry, const struct segment_hello *hello,
+	uint64_t now_ns)
 {
 	struct entry *other;
 
 	TAILQ_FOREACH (other, &targets->entries, entry) {
 		if (!target_is_same_process(other->target, entry->target)) {
 			if (hello->registrations && target_pid(entry->target) > 0 &&
-				family_has_member(target_family(other->target),
-					target_pid(entry->target)))
+				has_member(other, target_pid(entry->target)))
 				target_set_older(entry->target, other->target);
 			continue;
 		}
 		if (target_repeats(entry->target, other->target))
 			return -1;
 		other->superseded = true;
+		target_touch(other->target);
+		if (target_is_absent(other->target) &&
+			!target_is_same_program(other->target, entry->target))
+			target_died(other->target, now_ns);
 		target_set_older(entry->target, other->target);
 	}
 	return 0;
@@ -222,6 +250,14 @@ fail:
 	return NULL;
 }
 
+static void
+await_death(struct entry *entry)
+{
+	if (target_is_alive(entry->target) && target_pidfd(entry->target) >= 0)
+		entry->death = event_readable(entry->targets->loop,
+			target_pidfd(entry->target), on_death, entry);
+}
+
 void
 targets_admit(struct targets *targets, const struct reception_guest *guest)
 {
@@ -233,7 +269,7 @@ targets_admit(struct targets *targets, const struct reception_guest *guest)
 		targets->stats->rejected[reason]++;
 		return;
 	}
-	if (relate(targets, entry, &guest->hello) < 0) {
+	if (relate(targets, entry, &guest->hello, now_ns) < 0) {
 		target_free(entry->target);
 		free(entry);
 		targets->stats->rejected[COLLECTOR_HEADER]++;
@@ -241,10 +277,17 @@ targets_admit(struct targets *targets, const struct reception_guest *guest)
 	}
 	TAILQ_INSERT_TAIL(&targets->entries, entry, entry);
 	targets->stats->targets++;
-	if (target_is_alive(entry->target) && target_pidfd(entry->target) >= 0)
-		entry->death = event_readable(
-			targets->loop, target_pidfd(entry->target), on_death, entry);
+	targets->changed = true;
+	await_death(entry);
 	read_entry(entry, now_ns, false);
+}
+
+/* Whether the registrant is a process that is counted here. */
+static bool
+is_counted(const struct entry *entry)
+{
+	return !entry->superseded && target_is_alive(entry->target) &&
+	       !target_is_absent(entry->target);
 }
 
 /* Whether a process is the registrant of any target, which is counted there. */
@@ -255,8 +298,7 @@ is_registrant(void *arg, pid_t pid)
 	struct entry *entry;
 
 	TAILQ_FOREACH (entry, &targets->entries, entry)
-		if (target_pid(entry->target) == pid && !entry->superseded &&
-			target_is_alive(entry->target))
+		if (target_pid(entry->target) == pid && is_counted(entry))
 			return true;
 	return false;
 }
@@ -267,6 +309,9 @@ is_left(const struct entry *entry)
 {
 	bool unseen = target_pidfd(entry->target) < 0 && target_pid(entry->target) <= 0;
 
+	/* Its loops may still come back, wherever the process has registered since. */
+	if (target_is_absent(entry->target) && target_is_alive(entry->target))
+		return unseen;
 	return entry->superseded || unseen || !target_is_alive(entry->target);
 }
 
@@ -283,7 +328,9 @@ forget_orphans(struct targets *targets, uint64_t now_ns)
 			entry->orphan_since_ns = 0;
 		else if (!entry->orphan_since_ns)
 			entry->orphan_since_ns = now_ns;
-		else if (now_ns - entry->orphan_since_ns > TARGETS_ORPHAN_NS) {
+		else if (now_ns - entry->orphan_since_ns >
+			 (target_is_absent(entry->target) ? ABSENT_NS
+							  : TARGETS_ORPHAN_NS)) {
 			remove_entry(entry);
 			continue;
 		}
@@ -301,11 +348,9 @@ targets_read(struct targets *targets, uint64_t now_ns)
 	TAILQ_FOREACH (entry, &targets->entries, entry)
 		read_entry(entry, now_ns, true);
 	TAILQ_FOREACH (entry, &targets->entries, entry) {
-		bool itself = !entry->superseded && target_is_alive(entry->target);
-
-		target_count_processes(
-			entry->target, itself + family_count(target_family(entry->target),
-							is_registrant, targets));
+		target_count_processes(entry->target,
+			is_counted(entry) + family_count(target_family(entry->target),
+						    is_registrant, targets));
 	}
 }
 
@@ -351,4 +396,75 @@ targets_watch(struct targets *targets, uint64_t now_ns, uint64_t *ret_next_ns)
 	if (!entry)
 		*ret_next_ns = targets->watch_ns;
 	return !entry;
+}
+
+struct target *
+targets_restore(struct targets *targets, const struct target_past *past, int fd,
+	bool kept, struct target *older)
+{
+	struct entry *entry = calloc(1, sizeof(*entry));
+
+	if (!entry)
+		return NULL;
+	entry->target = target_restore(past, fd, targets->groups, targets->stalls);
+	if (!entry->target) {
+		free(entry);
+		return NULL;
+	}
+	entry->targets = targets;
+	entry->superseded = past->superseded;
+	entry->kept = kept && fd >= 0;
+	target_set_older(entry->target, older);
+	TAILQ_INSERT_TAIL(&targets->entries, entry, entry);
+	await_death(entry);
+	return entry->target;
+}
+
+bool
+targets_miss_any(const struct targets *targets)
+{
+	struct entry *entry;
+
+	TAILQ_FOREACH (entry, &targets->entries, entry)
+		if (target_is_absent(entry->target) && target_is_alive(entry->target))
+			return true;
+	return false;
+}
+
+void
+targets_set_ledger(struct targets *targets, struct ledger *ledger)
+{
+	targets->ledger = ledger;
+}
+
+void
+targets_save(struct targets *targets)
+{
+	struct entry *entry;
+
+	TAILQ_FOREACH (entry, &targets->entries, entry)
+		target_save(entry->target, entry->superseded, targets->ledger);
+	targets->changed = false;
+}
+
+void
+targets_keep_segments(struct targets *targets)
+{
+	const struct segment_header *header;
+	struct entry *entry;
+	int fd;
+
+	TAILQ_FOREACH (entry, &targets->entries, entry) {
+		if (entry->kept || target_is_absent(entry->target))
+			continue;
+		fd = target_segment(entry->target, &header);
+		fd_store_keep(header, fd);
+		entry->kept = true;
+	}
+}
+
+bool
+targets_have_changed(const struct targets *targets)
+{
+	return targets->changed;
 }

@@ -22,8 +22,11 @@
 
 struct event_loop;
 struct groups;
+struct ledger;
 struct naming;
 struct reception_guest;
+struct target;
+struct target_past;
 struct target_stalls;
 struct targets;
 
@@ -37,6 +40,31 @@ targets_free(struct targets *targets);
 /* Let the guest in, or refuse it, which is counted. Takes over its descriptors. */
 void
 targets_admit(struct targets *targets, const struct reception_guest *guest);
+
+/* Bring back one that was kept, with its segment, which was kept by the service manager, or
+ * -1, and the registration that it goes on with, or NULL. Takes over the descriptor. NULL
+ * without memory, when that stays the caller's. */
+struct target *
+targets_restore(struct targets *targets, const struct target_past *past, int fd,
+	bool kept, struct target *older);
+
+/* Whether there are any that are alive and absent. */
+bool
+targets_miss_any(const struct targets *targets);
+
+/* From now on targets are kept there. Borrowed. */
+void
+targets_set_ledger(struct targets *targets, struct ledger *ledger);
+
+/* Put what has changed into the ledger; after its commit, have the segments kept too. */
+void
+targets_save(struct targets *targets);
+void
+targets_keep_segments(struct targets *targets);
+
+/* Whether any have come or gone since they were saved. */
+bool
+targets_have_changed(const struct targets *targets);
 
 /* Read all of them into the groups, which were told groups_begin_reading(). */
 void

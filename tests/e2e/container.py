@@ -23,7 +23,7 @@ from harness import BUILD, Program, wait_for
 
 CACHE = Path(os.environ.get("LOOPLAG_CACHE", BUILD / "cache")).resolve()
 PACKAGES = ["dbus", "libcurl4", "libdw1", "libevent-core-2.1-7", "libevent-extra-2.1-7",
-            "libjansson4", "libsystemd0", "libyaml-0-2", "nodejs", "redis-server", "systemd"]
+            "libjansson4", "liblmdb0", "libsystemd0", "libyaml-0-2", "nodejs", "redis-server", "systemd"]
 RELEASE = "bookworm"
 TOOLS = ["cp", "curl", "debootstrap", "nsenter", "systemd-nspawn", "systemd-sysusers",
          "unshare"]
