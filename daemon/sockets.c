@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/gate.h"
+
 #ifdef HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
 #endif
@@ -277,7 +279,7 @@ sockets_inherit(struct sockets *ret_sockets, char ret_name[SOCKETS_NAME_BYTES])
 		int fd = SD_LISTEN_FDS_START + i, flags = fcntl(fd, F_GETFL);
 
 		if (!error) {
-			if (fd_store_is_name(names[i])) {
+			if (fd_store_is_name(names[i]) && gate_in_memory(fd)) {
 				fcntl(fd, F_SETFD, FD_CLOEXEC);
 				error = fd_store_return(&sockets.kept, fd, names[i]);
 				free(names[i]);

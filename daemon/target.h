@@ -66,6 +66,7 @@ struct target_past {
 	uid_t uid;
 	uint64_t serial, older; /* 0: none */
 	bool superseded, dead;
+	bool own; /* it was a daemon itself, whose end is no loss */
 	uint64_t start_ticks, accepted_ns, age_ns, died_ns, known_ns;
 	int64_t shift_ns;
 	bool clock_known;

@@ -81,6 +81,7 @@ struct target {
 	bool clock_known;
 	bool descriptors_hidden; /* we may not look at them */
 	bool absent;             /* its segment is lost */
+	bool own;                /* it was the daemon before us, or one before that */
 	bool changed;            /* since it was saved; not its slots */
 	uint64_t serial;         /* its number among all targets */
 	unsigned processes;      /* as told to the group, if there is one */

@@ -51,6 +51,7 @@ put_target(struct record *record, const struct target *target, bool superseded)
 	record_put(record, target->older ? target->older->serial : 0);
 	record_put(record, superseded);
 	record_put(record, family_is_dead(target->family));
+	record_put(record, target->own || target->pid == getpid());
 	record_put(record, target->start_ticks);
 	record_put(record, target->accepted_ns);
 	record_put(record, target->age_ns);
@@ -74,6 +75,7 @@ target_past_read(struct record *record, struct target_past *ret)
 	ret->older = record_take(record);
 	ret->superseded = record_take(record);
 	ret->dead = record_take(record);
+	ret->own = record_take(record);
 	ret->start_ticks = record_take(record);
 	ret->accepted_ns = record_take(record);
 	ret->age_ns = record_take(record);
@@ -293,6 +295,7 @@ target_restore(const struct target_past *past, int fd, struct groups *groups,
 	target->serial = target_next_serial();
 	target->changed = true;
 	target->absent = fd < 0;
+	target->own = past->own;
 	memcpy(target->groupname, past->groupname, sizeof(target->groupname));
 	target->runtime = naming_runtime(&hello);
 	target->pid = past->pid;
@@ -353,7 +356,7 @@ target_count_lost(const struct target *target)
 	for (uint32_t i = 0; i < reader_header(target->reader)->slot_count; i++) {
 		const struct slot *slot = target->slots[i];
 
-		count += target->absent && slot && slot->alive && !slot->moved;
+		count += target->absent && !target->own && slot && slot->alive && !slot->moved;
 	}
 	return count;
 }

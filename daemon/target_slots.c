@@ -69,23 +69,37 @@ find_fate(struct target *target, struct slot *slot, const struct target_reading 
 		ret->died_ns = target->died_ns + (uint64_t)target->shift_ns;
 }
 
+/* The slot of an earlier registration where the loop was before it moved here, or NULL. It
+ * has the same place in all of them, unless that was taken. */
+static struct slot *
+find_before(struct target *target, const struct slot *slot, uint32_t index)
+{
+	for (struct target *t = target->older; t; t = t->older) {
+		uint32_t count = reader_header(t->reader)->slot_count;
+
+		for (uint32_t i = 0; i < count; i++) {
+			struct slot *old = t->slots[(index + i) % count];
+
+			if (old && !old->moved &&
+				!account_is_new(&old->account, &slot->copy))
+				return old;
+		}
+	}
+	return NULL;
+}
+
 /* Go on with the account of a loop that has moved here. */
 static void
 take_over(struct target *target, struct slot *slot, uint32_t index)
 {
-	for (struct target *t = target->older; t; t = t->older) {
-		struct slot *old = index < reader_header(t->reader)->slot_count
-					   ? t->slots[index]
-					   : NULL;
+	struct slot *old = find_before(target, slot, index);
 
-		if (!old || old->moved || account_is_new(&old->account, &slot->copy))
-			continue;
-		slot->account = old->account;
-		slot->series = old->series;
-		slot->watch = old->watch;
-		old->moved = old->changed = true;
+	if (!old)
 		return;
-	}
+	slot->account = old->account;
+	slot->series = old->series;
+	slot->watch = old->watch;
+	old->moved = old->changed = true;
 }
 
 /* Remember whose loop is in the slot. */
@@ -96,7 +110,8 @@ note_thread(const struct target *target, struct slot *slot)
 	slot->generation = reader_thread(target->reader, slot->thread).generation;
 }
 
-/* Read a slot anew. Returns NULL if there is nothing to tell about it. */
+/* Read a slot anew. What may be a loop that is just moving here is not known by half of it.
+ * Returns NULL if there is nothing to tell about it. */
 static struct slot *
 read_slot(struct target *target, uint32_t index, bool *ret_changed)
 {
@@ -109,7 +124,7 @@ read_slot(struct target *target, uint32_t index, bool *ret_changed)
 	if (!slot)
 		fresh = unused;
 	result = reader_read_slot(target->reader, index,
-		family_is_dead(target->family) || !slot || slot->busy,
+		family_is_dead(target->family) || (slot ? slot->busy : !target->older),
 		slot ? &slot->copy : &fresh);
 	if (!slot) {
 		if ((result != READER_WHOLE && result != READER_TORN) || !fresh.born_ns)

@@ -89,11 +89,12 @@ class Program:
     """A program under way. Its output goes to a file, so it never waits for a reader.
 
     `cpu` pins it to a core, `realtime` lets it run before all ordinary programs where the
-    machine allows that (a measurement wants it; no test may need it). The program leads a
+    machine allows that (a measurement wants it; no test may need it). It inherits the
+    descriptors that are to be kept, by their numbers. The program leads a
     process group of its own; stop() ends all of that, and it dies with the test run."""
 
     def __init__(self, command, env=None, cpu=None, realtime=False, cwd=None,
-                 name=None, stdin=subprocess.DEVNULL):
+                 name=None, stdin=subprocess.DEVNULL, keep=()):
         self.command = [str(word) for word in command]
         self.name = name or os.path.basename(self.command[0])
         self._stdout = tempfile.TemporaryFile()
@@ -111,7 +112,7 @@ class Program:
 
         self.process = subprocess.Popen(
             self.command, env=env, cwd=cwd, stdin=stdin, stdout=self._stdout,
-            stderr=self._stderr, start_new_session=True, preexec_fn=prepare)
+            stderr=self._stderr, start_new_session=True, preexec_fn=prepare, pass_fds=keep)
         self.pid = self.process.pid
 
     @staticmethod

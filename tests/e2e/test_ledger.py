@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""What has been counted stays counted, and once, whatever happens to the daemon."""
+
+import os
+import random
+import shutil
+import signal
+import socket
+import time
+
+import pytest
+
+import segments
+from harness import HOSTS, PYTHON, host_program, wait_for
+from restarts import Restarted
+
+# The first wait of a loop is outside of it (DESIGN section 3), and so is its event.
+OUTSIDE = 1
+SECONDS = float(os.environ.get("LOOPLAG_RESTART_SECONDS", "6"))
+SEED = int(os.environ.get("LOOPLAG_RESTART_SEED", "1"))
+EVENTS, ITERATIONS = "looplag_events_total", "looplag_iteration_seconds_count"
+LOST = "looplag_dropped_loops_total"
+# What it takes to open a process's segment anew.
+NO_MAP_FILES = ["setpriv", "--bounding-set", "-sys_admin,-checkpoint_restore"]
+
+
+class Way:
+    """How a daemon gets the segments of the one before it."""
+    store = "store"        # the service manager has kept them
+    maps = "maps"          # it opens what the processes map
+    anew = "anew"          # not at all: Node and Python register again
+
+
+@pytest.fixture(params=[Way.store, Way.maps, Way.anew])
+def way(request):
+    if os.geteuid() and request.param != Way.store:
+        pytest.skip("needs root, or the privilege to do without it")
+    return request.param
+
+
+@pytest.fixture
+def looplagd(way):
+    with Restarted(manager=way == Way.store,
+                   prefix=[] if way == Way.maps or os.geteuid() else NO_MAP_FILES) as daemon:
+        yield daemon
+
+
+class Turns:
+    """Programs of tests/hosts/turns.*, and what they know of themselves."""
+
+    def __init__(self, target, looplagd, directory):
+        self.target, self.looplagd, self.directory = target, looplagd, directory
+        self.files = []
+
+    def start(self, count, pause_us, *how, group):
+        file = self.directory / f"{group}-{len(self.files)}"
+        self.files.append((group, file))
+        program = self.target([host_program("turns"), count, pause_us, file, *how],
+                              group=group, daemon=self.looplagd)
+        program.line("begun")
+        return program
+
+    def python(self, group):
+        program = self.target([PYTHON, HOSTS / "turns.py"], group=group, daemon=self.looplagd)
+        program.line("begun")
+        return program
+
+    def events(self, group):
+        """How many events their loops have had."""
+        counts = [int.from_bytes(file.read_bytes(), "little") for name, file in self.files
+                  if name == group]
+        return sum(count - OUTSIDE for count in counts if count)
+
+
+@pytest.fixture
+def turns(target, looplagd, scratch):
+    return Turns(target, looplagd, scratch)
+
+
+def finish(program):
+    """Have it stop its turns; how many events it had."""
+    program.send(signal.SIGTERM)
+    return int(program.line("events "))
+
+
+def gone_back(before, after):
+    """The counters of the later scrape that are below those of the earlier one."""
+    now = after.growing()
+    return {key: (value, now.get(key)) for key, value in before.growing().items()
+            if not key[0].startswith("process_") and now.get(key, -1) < value}
+
+
+def counted(looplagd, group, name=EVENTS):
+    return looplagd.metrics().sum(name, groupname=group)
+
+
+def is_shown(looplagd, group, events):
+    """Wait until the group has had so many events, and see that it stays at that."""
+    wait_for(lambda: counted(looplagd, group) >= events, 10,
+             lambda: f"{group}: {events} events; {counted(looplagd, group)} were counted")
+    assert counted(looplagd, group) == events
+
+
+def known_by_segment(pid):
+    """Events and iterations of all loops of a process, as the probe has counted them."""
+    latest = {}
+    for segment in segments.of_process(pid):
+        for slot in segment.slots():
+            latest[slot.index] = max(latest.get(slot.index, (0, 0)),
+                                     (slot.iterations, slot.events))
+        os.close(segment.descriptor)
+    return sum(events for _, events in latest.values()), sum(n for n, _ in latest.values())
+
+
+def test_a_killed_daemon_goes_on_where_it_ended(looplagd, turns, way):
+    python, native = turns.python("python"), turns.start(0, 500, group="c")
+    for group in ("python", "c"):
+        wait_for(lambda: counted(looplagd, group) > 20, 10, f"{group} is counted")
+    before = looplagd.metrics()
+    looplagd.kill()
+    looplagd.start()
+    assert not gone_back(before, looplagd.metrics())
+    is_shown(looplagd, "python", finish(python))
+    events = finish(native) - OUTSIDE
+    if way == Way.anew:
+        # Nobody can know what it has done since, but that it did is said.
+        assert before.value(EVENTS, groupname="c") <= counted(looplagd, "c") < events
+        native.stop(signal.SIGKILL)
+        wait_for(lambda: looplagd.metrics().value(LOST, reason="restart") == 1, 20, every=0.2)
+    else:
+        is_shown(looplagd, "c", events)
+        assert looplagd.metrics().value(LOST, reason="restart") == 0
+    assert "ledger" not in looplagd.words + looplagd.program.stderr
+
+
+class Storm:
+    """A daemon that is killed at random, and targets that come and go meanwhile."""
+
+    def __init__(self, looplagd, turns, way, seed):
+        self.looplagd, self.turns, self.way = looplagd, turns, way
+        self.random = random.Random(seed)
+        self.restarts = self.killed = 0
+        self.running = []
+        self.last = looplagd.metrics()
+
+    def scrape(self):
+        now = self.looplagd.metrics()
+        assert not gone_back(self.last, now), self.restarts
+        self.last = now
+
+    def start_some(self):
+        """Targets that end by themselves, or are killed."""
+        for _ in range(self.random.randrange(3)):
+            if len(self.running) < 10:
+                self.running.append(self.turns.start(
+                    self.random.randrange(50, 600), self.random.randrange(200, 1500),
+                    "exit", group="short"))
+
+    def end_some(self):
+        for program in list(self.running):
+            if program.running and self.random.random() < 0.1:
+                program.send(signal.SIGKILL)
+                program.process.wait()
+                self.killed += program.process.returncode == -signal.SIGKILL
+            if not program.running:
+                self.running.remove(program)
+
+    def turn(self):
+        self.looplagd.kill()
+        self.restarts += 1
+        if self.way == Way.store:
+            # Those wait in the socket.
+            self.start_some()
+            self.end_some()
+        time.sleep(self.random.choice([0, 0, 0.05, 0.3]))
+        if self.random.random() < 0.2:
+            # It does not even get to serve.
+            self.looplagd.start(wait=False)
+            time.sleep(self.random.random() * 0.1)
+            self.looplagd.kill()
+        self.looplagd.start()
+        self.scrape()
+        self.start_some()
+        for _ in range(self.random.randrange(4)):
+            time.sleep(self.random.random() * 0.2)
+            self.end_some()
+            if self.random.random() < 0.5:
+                self.scrape()
+
+
+def test_random_kills_lose_nothing_and_count_nothing_twice(looplagd, turns, way, target):
+    python, native = turns.python("python"), turns.start(0, 300, group="c")
+    node = target(["node", HOSTS / "node_server.js"], group="node", daemon=looplagd,
+                  env={"STALLS": "5/20", "SECONDS": "1e9"}) if shutil.which("node") else None
+    if node:
+        # It begins with that.
+        socket.create_connection(("127.0.0.1", node.listening())).close()
+    for group in ("python", "c", "node") if node else ("python", "c"):
+        wait_for(lambda: counted(looplagd, group), 10, f"{group} is counted")
+    storm = Storm(looplagd, turns, way, SEED)
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        storm.turn()
+    for program in storm.running:
+        wait_for(lambda: not program.running, 30)
+    time.sleep(0.1)
+    storm.scrape()
+    print(f"{way}: {storm.restarts} kills of looplagd, {storm.killed} of targets, "
+          f"{len(turns.files)} native targets", storm.last.series(LOST))
+    assert "ledger" not in looplagd.words + looplagd.program.stderr, looplagd.words
+    is_shown(looplagd, "python", finish(python))
+    if node and not os.geteuid():
+        node.send(signal.SIGSTOP)
+        wait_for(lambda: known_by_segment(node.pid)[0] == counted(looplagd, "node"), 5,
+                 lambda: f"{known_by_segment(node.pid)} {counted(looplagd, 'node')}")
+        assert counted(looplagd, "node", ITERATIONS) == known_by_segment(node.pid)[1]
+    known = finish(native) - OUTSIDE, turns.events("short")
+    if way == Way.store:
+        is_shown(looplagd, "c", known[0])
+        # Between the wait's return and the next line of the program it has one more.
+        assert 0 <= counted(looplagd, "short") - known[1] <= storm.killed
+        assert looplagd.metrics().value(LOST, reason="restart") == 0
+    elif way == Way.maps:
+        is_shown(looplagd, "c", known[0])
+        lost = looplagd.metrics().value(LOST, reason="restart")
+        assert counted(looplagd, "short") <= known[1] + storm.killed
+        assert counted(looplagd, "short") >= known[1] or lost
+    else:
+        assert counted(looplagd, "c") < known[0]
+        assert counted(looplagd, "short") <= known[1] + storm.killed
