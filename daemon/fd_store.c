@@ -23,9 +23,8 @@ fd_store_is_name(const char *name)
 	return strncmp(name, PREFIX, strlen(PREFIX)) == 0;
 }
 
-/* Its id, and which registration of its process it is. */
-static void
-make_name(const struct segment_header *header, char ret_name[FD_STORE_NAME_BYTES])
+void
+fd_store_name(const struct segment_header *header, char ret_name[FD_STORE_NAME_BYTES])
 {
 	int at = snprintf(ret_name, FD_STORE_NAME_BYTES, PREFIX);
 
@@ -56,7 +55,7 @@ fd_store_take(struct fd_store *store, const struct segment_header *header)
 {
 	char name[FD_STORE_NAME_BYTES];
 
-	make_name(header, name);
+	fd_store_name(header, name);
 	for (size_t i = 0; i < store->count; i++) {
 		int fd = store->entries[i].fd;
 
@@ -80,7 +79,7 @@ fd_store_keep(const struct segment_header *header, int fd)
 {
 	char name[FD_STORE_NAME_BYTES], state[FD_STORE_NAME_BYTES + 32];
 
-	make_name(header, name);
+	fd_store_name(header, name);
 	snprintf(state, sizeof(state), "FDSTORE=1\nFDNAME=%s", name);
 	(void)sd_pid_notify_with_fds(0, 0, state, &fd, 1);
 }
@@ -101,7 +100,7 @@ fd_store_drop(const struct segment_header *header)
 {
 	char name[FD_STORE_NAME_BYTES];
 
-	make_name(header, name);
+	fd_store_name(header, name);
 	drop_name(name);
 }
 

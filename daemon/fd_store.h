@@ -26,6 +26,10 @@ struct fd_store {
 	size_t count;
 };
 
+/* The name of that segment: its id, and which registration of its process it is. */
+void
+fd_store_name(const struct segment_header *header, char ret_name[FD_STORE_NAME_BYTES]);
+
 /* Whether the name is one of ours. */
 bool
 fd_store_is_name(const char *name);

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,6 +43,7 @@ errno_of(int r)
 static int
 lock_directory(const char *directory)
 {
+	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	char path[PATH_BYTES];
 	int fd;
 
@@ -51,8 +51,9 @@ lock_directory(const char *directory)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		int error = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	/* Of this process alone: a child that outlives us must not hold it. */
+	if (fcntl(fd, F_SETLK, &whole) < 0) {
+		int error = errno == EACCES || errno == EAGAIN ? -EBUSY : -errno;
 
 		close(fd);
 		return error;

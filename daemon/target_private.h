@@ -49,9 +49,9 @@ struct slot {
 	uint32_t thread, generation; /* the loop's thread record, and its user then */
 	bool busy;                   /* the last reading did not get it in one piece */
 	bool alive;
-	bool pending; /* read, but not accounted yet */
-	bool moved;   /* a later registration goes on with the account */
-	bool changed; /* since it was saved */
+	bool pending;  /* read, but not accounted yet */
+	bool moved;    /* a later registration goes on with the account */
+	bool changed;  /* since it was saved */
 	pid_t process; /* whose loop it is, when it was saved; 0: unknown */
 	struct account account;
 	struct segment_slot copy;

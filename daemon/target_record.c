@@ -356,7 +356,8 @@ target_count_lost(const struct target *target)
 	for (uint32_t i = 0; i < reader_header(target->reader)->slot_count; i++) {
 		const struct slot *slot = target->slots[i];
 
-		count += target->absent && !target->own && slot && slot->alive && !slot->moved;
+		count += target->absent && !target->own && slot && slot->alive &&
+			 !slot->moved;
 	}
 	return count;
 }

@@ -25,7 +25,7 @@
 /* Descriptors that are left for all else. */
 #define DESCRIPTORS_KEPT 256
 /* A process without a segment that has died leaves no child that is longer in coming. */
-#define ABSENT_NS 5000000000ull
+#define ABSENT_NS 2000000000ull
 
 struct entry {
 	TAILQ_ENTRY(entry) entry;
@@ -346,7 +346,12 @@ targets_read(struct targets *targets, uint64_t now_ns)
 	struct entry *entry;
 
 	TAILQ_FOREACH (entry, &targets->entries, entry)
-		read_entry(entry, now_ns, true);
+		if (!target_is_absent(entry->target))
+			read_entry(entry, now_ns, true);
+	/* What has come back by now is told of where it is. */
+	TAILQ_FOREACH (entry, &targets->entries, entry)
+		if (target_is_absent(entry->target))
+			read_entry(entry, now_ns, true);
 	TAILQ_FOREACH (entry, &targets->entries, entry) {
 		target_count_processes(entry->target,
 			is_counted(entry) + family_count(target_family(entry->target),

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #include "daemon/collector.h"
 #include "daemon/event.h"
 #include "daemon/groups.h"
+#include "daemon/ledger.h"
 
 #define MS 1000000ull
 #define SECOND 1000000000ull
@@ -34,9 +36,51 @@ stage_open(void)
 {
 	struct collector_options options = {.socket = stage.listener,
 		.doorbell_path = stage.doorbell,
-		.own_groupname = "myself"};
+		.own_groupname = "myself",
+		.kept = &stage.kept};
 
+	if (stage.state[0])
+		stage.ledger = ledger_open(stage.state);
+	options.ledger = stage.ledger;
 	ck_assert_int_eq(collector_open(loop, &options, &stage.collector), 0);
+}
+
+/* Do that in the directory of the state. */
+static void
+run_there(const char *command)
+{
+	char all[256];
+
+	snprintf(all, sizeof(all), "cd %s && %s", stage.state, command);
+	ck_assert_int_eq(system(all), 0);
+}
+
+void
+stage_keep_history(void)
+{
+	collector_close(stage.collector);
+	snprintf(stage.state, sizeof(stage.state), "%s/state", directory);
+	ck_assert_int_eq(mkdir(stage.state, 0700), 0);
+	stage_open();
+}
+
+void
+stage_kill(void)
+{
+	/* What an orderly end writes is undone. */
+	run_there("cp ledger before");
+	collector_close(stage.collector);
+	ledger_close(stage.ledger);
+	run_there("mv before ledger");
+}
+
+void
+stage_store(const struct writer *writer)
+{
+	char name[FD_STORE_NAME_BYTES];
+
+	fd_store_name(writer->header, name);
+	ck_assert_int_eq(fd_store_return(&stage.kept, dup(writer->fd), name), 0);
 }
 
 void
@@ -64,6 +108,14 @@ void
 stage_tear_down(void)
 {
 	collector_close(stage.collector);
+	ledger_close(stage.ledger);
+	fd_store_fini(&stage.kept);
+	if (stage.state[0]) {
+		run_there("rm -f ledger* lock");
+		rmdir(stage.state);
+	}
+	stage.state[0] = 0;
+	stage.ledger = NULL;
 	event_loop_free(loop);
 	close(stage.listener);
 	unlink(stage.path);

@@ -9,12 +9,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/fd_store.h"
 #include "tests/segment_writer.h"
 
 struct stage {
 	struct collector *collector;
 	int listener; /* at path */
-	char path[64], doorbell[64];
+	char path[64], doorbell[64], state[64];
+	struct ledger *ledger; /* NULL: nothing is kept */
+	struct fd_store kept;  /* segments for the next one */
 };
 
 extern struct stage stage;
@@ -28,6 +31,18 @@ stage_tear_down(void);
 /* Open the collector, after a test has closed it. */
 void
 stage_open(void);
+
+/* From now on keep a history, in stage.state. */
+void
+stage_keep_history(void);
+
+/* The collector ends as if it was killed just now. Then stage_open() goes on. */
+void
+stage_kill(void);
+
+/* The service manager keeps that segment for the next one. */
+void
+stage_store(const struct writer *writer);
 
 /* What a scrape shows of all series of a group. */
 struct stage_shown {
