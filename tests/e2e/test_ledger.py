@@ -50,20 +50,28 @@ class Turns:
 
     def __init__(self, target, looplagd, directory):
         self.target, self.looplagd, self.directory = target, looplagd, directory
-        self.files = []
+        self.files = []  # of each program in C, with its group
+        self.programs = []
 
     def start(self, count, pause_us, *how, group):
         file = self.directory / f"{group}-{len(self.files)}"
         self.files.append((group, file))
         program = self.target([host_program("turns"), count, pause_us, file, *how],
                               group=group, daemon=self.looplagd)
+        return self._begun(program)
+
+    def python(self, group):
+        return self._begun(self.target([PYTHON, HOSTS / "turns.py"], group=group,
+                                       daemon=self.looplagd))
+
+    def _begun(self, program):
+        self.programs.append(program)
         program.line("begun")
         return program
 
-    def python(self, group):
-        program = self.target([PYTHON, HOSTS / "turns.py"], group=group, daemon=self.looplagd)
-        program.line("begun")
-        return program
+    def end(self):
+        for program in self.programs:
+            program.stop(signal.SIGKILL)
 
     def events(self, group):
         """How many events their loops have had."""
@@ -74,7 +82,9 @@ class Turns:
 
 @pytest.fixture
 def turns(target, looplagd, scratch):
-    return Turns(target, looplagd, scratch)
+    made = Turns(target, looplagd, scratch)
+    yield made
+    made.end()
 
 
 def finish(program):
@@ -229,3 +239,112 @@ def test_random_kills_lose_nothing_and_count_nothing_twice(looplagd, turns, way,
     else:
         assert counted(looplagd, "c") < known[0]
         assert counted(looplagd, "short") <= known[1] + storm.killed
+
+
+def test_an_orderly_restart_and_a_reload_change_no_count(looplagd, turns, way):
+    python = turns.python("python")
+    wait_for(lambda: counted(looplagd, "python") > 20, 10)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
+        before = looplagd.metrics()
+        if number == signal.SIGHUP:
+            looplagd.program.send(number)
+        else:
+            looplagd.kill(number)
+            looplagd.start()
+        assert not gone_back(before, looplagd.metrics())
+    is_shown(looplagd, "python", finish(python))
+
+
+@pytest.fixture
+def alone():
+    with Restarted() as looplagd:
+        yield looplagd
+
+
+def begins_at_zero(looplagd, words):
+    """It has said once why, and counts from now on."""
+    said = [line for line in looplagd.program.stderr.splitlines() if "component=ledger" in line]
+    assert len(said) == 1 and words in said[0], looplagd.program.stderr
+    assert looplagd.metrics().sum(EVENTS, groupname="gone") == 0
+
+
+def leave_history(looplagd, turns):
+    """The counts of a target that is gone."""
+    turns.start(50, 100, "exit", group="gone").wait()
+    wait_for(lambda: counted(looplagd, "gone") == 50 - OUTSIDE, 5)
+    looplagd.kill()
+
+
+@pytest.mark.parametrize("damage", ["cut", "overwritten", "of another kind"])
+def test_a_damaged_history_is_not_used(damage, alone, target, scratch):
+    turns = Turns(target, alone, scratch)
+    leave_history(alone, turns)
+    ledger = alone.state / "ledger"
+    data = ledger.read_bytes()
+    if damage == "cut":
+        ledger.write_bytes(data[:8192 + 100])
+    elif damage == "overwritten":
+        ledger.write_bytes(data[:8192] + b"\xa5" * (len(data) - 8192))
+    else:
+        ledger.unlink()
+        ledger.symlink_to("/dev/zero")
+    alone.start()
+    begins_at_zero(alone, "cannot be used: it is damaged")
+    # The next one has a history again.
+    leave_history(alone, turns)
+    alone.start()
+    assert counted(alone, "gone") == 50 - OUTSIDE
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a mount namespace")
+def test_a_history_of_another_boot_is_not_used(alone, target, scratch):
+    leave_history(alone, Turns(target, alone, scratch))
+    other = scratch / "boot_id"
+    other.write_text("12345678-1234-1234-1234-123456789abc\n")
+    alone.prefix = ["unshare", "--mount", "sh", "-c",
+                    f'mount --bind {other} /proc/sys/kernel/random/boot_id && exec "$@"', "sh"]
+    alone.start()
+    begins_at_zero(alone, "before this machine was booted")
+
+
+@pytest.mark.parametrize("state", ["absent", "read-only", "in use"])
+def test_without_a_state_directory_it_goes_on_without_history(state, target, scratch, alone):
+    alone.kill()
+    if state == "absent":
+        shutil.rmtree(alone.state)
+        alone.start()
+        begins_at_zero(alone, "No such file or directory")
+    elif state == "read-only":
+        if os.geteuid():
+            alone.state.chmod(0o500)
+        else:
+            alone.prefix = ["unshare", "--mount", "sh", "-c", f'mount --bind -o ro {alone.state} '
+                            f'{alone.state} && exec "$@"', "sh"]
+        alone.start()
+        begins_at_zero(alone, "cannot keep history")
+    else:
+        alone.start()
+        with Restarted(state=False) as second:
+            second.kill()
+            second.options += ["--state.dir", alone.state]
+            second.start()
+            begins_at_zero(second, "another looplagd does")
+    turns = Turns(target, alone, scratch)
+    turns.start(50, 100, "exit", group="gone").wait()
+    wait_for(lambda: counted(alone, "gone") == 50 - OUTSIDE, 5)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a mount namespace")
+def test_a_full_disk_ends_the_history_and_nothing_else(alone, target, scratch):
+    alone.kill()
+    alone.prefix = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs -o size=64k none "
+                    f'{alone.state} && exec "$@"', "sh"]
+    alone.start()
+    turns = Turns(target, alone, scratch)
+    programs = [turns.start(0, 5000, group=f"group{i}") for i in range(60)]
+    wait_for(lambda: "cannot keep history" in alone.program.stderr, 15, every=0.2)
+    wait_for(lambda: all(counted(alone, f"group{i}") for i in range(60)), 10, every=0.2)
+    is_shown(alone, "group7", finish(programs[7]) - OUTSIDE)
+    said = [line for line in alone.program.stderr.splitlines() if "component=ledger" in line]
+    assert len(said) == 1, said
+    turns.end()
