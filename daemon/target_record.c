@@ -314,7 +314,7 @@ target_restore(const struct target_past *past, int fd, struct groups *groups,
 	if (target->slots)
 		target->reader = reader_new(fd, &past->header);
 	if (target->reader)
-		target->family = family_new(target->reader, past->pid);
+		target->family = family_new(target->reader, past->pid, past->uid);
 	if (!target->family) {
 		target_free(target);
 		return NULL;

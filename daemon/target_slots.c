@@ -102,6 +102,14 @@ take_over(struct target *target, struct slot *slot, uint32_t index)
 	old->moved = old->changed = true;
 }
 
+/* Whether the loop that is in a slot goes on elsewhere, with all that it has counted: in a
+ * later registration, which may have been read already. */
+static bool
+has_moved(const struct segment_slot *slot)
+{
+	return !slot->state && !slot->ended_ns;
+}
+
 /* Remember whose loop is in the slot. */
 static void
 note_thread(const struct target *target, struct slot *slot)
@@ -127,7 +135,8 @@ read_slot(struct target *target, uint32_t index, bool *ret_changed)
 		family_is_dead(target->family) || (slot ? slot->busy : !target->older),
 		slot ? &slot->copy : &fresh);
 	if (!slot) {
-		if ((result != READER_WHOLE && result != READER_TORN) || !fresh.born_ns)
+		if ((result != READER_WHOLE && result != READER_TORN) || !fresh.born_ns ||
+			has_moved(&fresh))
 			return NULL;
 		slot = calloc(1, sizeof(*slot));
 		if (!slot)

@@ -79,7 +79,7 @@ register_again(struct writer *writer, struct writer *next)
 
 	memcpy(next->header->id, writer->header->id, 16);
 	next->header->pid = (uint32_t)writer->pid;
-	next->header->registrations = 1;
+	next->header->registrations = writer->header->registrations + 1;
 	writer_register(writer, next);
 	stage_run_until_targets(targets + 1);
 }
@@ -242,6 +242,36 @@ START_TEST(a_lost_segment_is_made_good_by_a_registration_anew)
 }
 END_TEST
 
+START_TEST(a_loop_that_moved_twice_unseen_is_counted_once)
+{
+	struct writer last = writer_make(), next = writer_make();
+	struct writer writer = stage_writer();
+
+	writer_begin(&writer, 0, 0, -1);
+	iterate(&writer, 10);
+	stage_show();
+	register_again(&writer, &next);
+	iterate(&writer, 5);
+	move(&writer, &next, 0);
+	/* It is found in the last one before anybody has looked into the one between. */
+	next.pid = writer.pid;
+	iterate(&next, 3);
+	move(&next, &last, 0);
+	iterate(&last, 2);
+	memcpy(last.header->id, writer.header->id, 16);
+	last.header->pid = (uint32_t)writer.pid;
+	last.header->registrations = 2;
+	writer_register(&writer, &last);
+	stage_run_until_targets(3);
+	ck_assert_uint_eq(stage_show().iterations, 20);
+	ck_assert_uint_eq(stage_show().active_ns, last.slots[0].active_ns);
+	writer_free(&writer);
+	next.pid = 0;
+	writer_free(&next);
+	writer_free(&last);
+}
+END_TEST
+
 START_TEST(an_open_iteration_of_a_lost_segment_does_not_go_back)
 {
 	struct writer next = writer_make(), writer = stage_writer();
@@ -347,6 +377,7 @@ main(void)
 	tcase_add_test(tcase, an_iteration_that_lasts_goes_on_and_is_counted_once);
 	tcase_add_test(tcase, stalls_are_counted_once);
 	tcase_add_test(tcase, a_lost_segment_is_made_good_by_a_registration_anew);
+	tcase_add_test(tcase, a_loop_that_moved_twice_unseen_is_counted_once);
 	tcase_add_test(tcase, an_open_iteration_of_a_lost_segment_does_not_go_back);
 	tcase_add_test(tcase, a_process_that_dies_without_its_segment_is_counted_as_lost);
 	tcase_add_test(tcase, a_segment_that_is_not_what_it_was_is_no_target);
