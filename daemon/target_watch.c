@@ -295,7 +295,8 @@ watch_used_slot(
 	uint64_t tick_ns = target->stalls->tick_ns;
 	struct slot *slot = target->slots[index];
 	struct slot_watch *watch = &slot->watch;
-	uint64_t since_ns, age_ns = 0;
+	uint64_t threshold_ns = target->stalls->threshold_ns;
+	uint64_t since_ns, age_ns = 0, stall_ns;
 
 	watch->peek_ns = next_look(target->stalls->rest_ns, reading->now_ns);
 	if (reader_peek_used_slot(target->reader, index, &hot) < 0)
@@ -304,9 +305,14 @@ watch_used_slot(
 	if (since_ns && target->clock_known)
 		age_ns = difference(clock_ns, since_ns);
 	/* It is late; but our own loop is at work by looking. */
-	if (age_ns >= tick_ns / 4 && target->pid != getpid())
+	if (age_ns >= tick_ns / 4 && target->pid != getpid()) {
 		watch->peek_ns = next_look(tick_ns, reading->now_ns);
-	if (age_ns >= target->stalls->threshold_ns * 2 / 5 &&
+		/* A stack is worth most when the iteration is not over yet. */
+		stall_ns = reading->now_ns + difference(threshold_ns + 1, age_ns);
+		if (age_ns <= threshold_ns && stall_ns < watch->peek_ns)
+			watch->peek_ns = stall_ns;
+	}
+	if (age_ns >= threshold_ns * 2 / 5 &&
 		(since_ns != watch->since_ns || reading->now_ns >= watch->sample_ns)) {
 		watch->sample_ns = reading->now_ns + pause_ns(target, age_ns);
 		sample(target, index, since_ns, clock_ns);

@@ -111,6 +111,28 @@ START_TEST(a_stall_is_found_while_it_lasts)
 }
 END_TEST
 
+START_TEST(a_stall_is_looked_at_as_it_passes_the_threshold)
+{
+	const uint64_t tick = 25 * MS;
+	uint64_t shortest = SECOND;
+
+	for (int i = 0; i < 5; i++) {
+		size_t count = stalls_count(collector_stalls(stage.collector));
+
+		/* Just after a tick: the fourth from there comes just too early. */
+		stage_run_for(tick - writer_now_ns() % tick + 2 * MS);
+		begin_stall();
+		while (stalls_count(collector_stalls(stage.collector)) == count)
+			stage_run_for(MS / 2);
+		if (stall(count)->length_ns < shortest)
+			shortest = stall(count)->length_ns;
+		writer_wait(&writer, 0);
+		stage_run_for(2 * tick);
+	}
+	ck_assert_uint_lt(shortest, 100 * MS + tick / 2);
+}
+END_TEST
+
 START_TEST(a_short_stall_between_two_ticks_is_reported_whole)
 {
 	writer_iterate(&writer, 0, 110 * MS);
@@ -251,6 +273,7 @@ main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	tcase_add_test(tcase, a_stall_is_found_while_it_lasts);
+	tcase_add_test(tcase, a_stall_is_looked_at_as_it_passes_the_threshold);
 	tcase_add_test(tcase, a_short_stall_between_two_ticks_is_reported_whole);
 	tcase_add_test(tcase, scrapes_and_ticks_report_it_once);
 	tcase_add_test(tcase, a_process_that_is_killed_ends_its_stall);

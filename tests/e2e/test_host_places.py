@@ -106,7 +106,7 @@ STALLS = """
 import asyncio, hashlib
 async def main():
     for _ in range(3):
-        hashlib.pbkdf2_hmac('sha256', b'', b'', 400000)
+        hashlib.pbkdf2_hmac('sha256', b'', b'', 1500000)
         await asyncio.sleep(0.01)
     print('done')
 asyncio.run(main())"""
