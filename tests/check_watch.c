@@ -114,9 +114,9 @@ END_TEST
 START_TEST(a_stall_is_looked_at_as_it_passes_the_threshold)
 {
 	const uint64_t tick = 25 * MS;
-	uint64_t shortest = SECOND;
+	unsigned in_time = 0;
 
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < 9; i++) {
 		size_t count = stalls_count(collector_stalls(stage.collector));
 
 		/* Just after a tick: the fourth from there comes just too early. */
@@ -124,12 +124,12 @@ START_TEST(a_stall_is_looked_at_as_it_passes_the_threshold)
 		begin_stall();
 		while (stalls_count(collector_stalls(stage.collector)) == count)
 			stage_run_for(MS / 2);
-		if (stall(count)->length_ns < shortest)
-			shortest = stall(count)->length_ns;
+		in_time += stall(count)->length_ns < 100 * MS + tick / 2;
 		writer_wait(&writer, 0);
 		stage_run_for(2 * tick);
 	}
-	ck_assert_uint_lt(shortest, 100 * MS + tick / 2);
+	/* Other looks come by chance. */
+	ck_assert_uint_ge(in_time, 5);
 }
 END_TEST
 
