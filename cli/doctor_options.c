@@ -6,14 +6,10 @@
 #include "cli/doctor_options.h"
 
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "cli/fetch.h"
-
-#define DEFAULT_SOCKET RUNSTATEDIR "/looplag/probe.sock"
+#include "cli/usage.h"
 
 static const struct option long_options[] = {
 	{"help", no_argument, NULL, 'h'},
@@ -34,25 +30,11 @@ static const char help[] =
 	"Exits with 0 if it can or does, 1 if it cannot, 2 if there is no such thing.\n"
 	"\n"
 	"  --json          one object\n"
-	"  --socket PATH   where looplagd listens (" DEFAULT_SOCKET ")\n"
+	"  --socket PATH   where looplagd listens (" USAGE_SOCKET ")\n"
 	"  --url URL       where looplagd serves (" FETCH_URL ")\n"
 	"  --help          show this text\n"
 	"\n"
 	"See looplag(1).\n";
-
-/* Say what is wrong with the command line. */
-__attribute__((format(printf, 1, 2))) static int
-usage_error(const char *format, ...)
-{
-	va_list arguments;
-
-	fputs("looplag: ", stderr);
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	fputs("; see 'looplag doctor --help'\n", stderr);
-	return -1;
-}
 
 static int
 take_option(int option, char *word, struct doctor_options *options)
@@ -66,16 +48,9 @@ take_option(int option, char *word, struct doctor_options *options)
 		options->socket_chosen = true;
 		return 0;
 	case 'u':
-		options->url = optarg;
-		if (!strncmp(optarg, "http://", 7) || !strncmp(optarg, "https://", 8))
-			return 0;
-		return usage_error("--url takes http://HOST:PORT, not '%s'", optarg);
-	case ':':
-		return usage_error("%s needs a value", word);
+		return usage_take_url("doctor", optarg, &options->url);
 	default:
-		if (optopt && !strchr("hjsu", optopt))
-			return usage_error("unknown option '-%c'", optopt);
-		return usage_error("unknown option '%s'", word);
+		return usage_bad_option("doctor", option, "hjsu", word);
 	}
 }
 
@@ -83,15 +58,10 @@ int
 doctor_options_parse(
 	int argc, char *argv[], struct doctor_options *ret_options, int *ret_status)
 {
-	const char *socket_path = getenv("LOOPLAG_SOCKET");
 	int option;
 
-	*ret_options =
-		(struct doctor_options){.socket = DEFAULT_SOCKET, .url = FETCH_URL};
-	if (socket_path && *socket_path) {
-		ret_options->socket = socket_path;
-		ret_options->socket_chosen = true;
-	}
+	*ret_options = (struct doctor_options){.url = FETCH_URL};
+	ret_options->socket = usage_socket(&ret_options->socket_chosen);
 	*ret_status = DOCTOR_USAGE;
 	opterr = 0;
 	optind = 1;
@@ -106,6 +76,6 @@ doctor_options_parse(
 	}
 	ret_options->argv = argv + optind;
 	if (!argv[optind] || !*argv[optind])
-		return usage_error("no process, unit or command to look at");
+		return usage_error("doctor", "no process, unit or command to look at");
 	return 0;
 }

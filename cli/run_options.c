@@ -6,15 +6,12 @@
 #include "cli/run_options.h"
 
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "cli/usage.h"
 #include "daemon/duration.h"
 #include "probes/segment.h"
-
-#define DEFAULT_SOCKET RUNSTATEDIR "/looplag/probe.sock"
 
 static const struct option long_options[] = {
 	{"groupname", required_argument, NULL, 'g'},
@@ -39,25 +36,11 @@ static const char help[] =
 	"  --report FORMAT    text or json: watch and report in any case;\n"
 	"                     none: leave the command to looplagd\n"
 	"  --output FILE      write the report to FILE (-: standard output)\n"
-	"  --socket PATH      where looplagd listens (" DEFAULT_SOCKET ")\n"
+	"  --socket PATH      where looplagd listens (" USAGE_SOCKET ")\n"
 	"  --threshold TIME   report where a loop was stuck for longer (100ms)\n"
 	"  --help             show this text\n"
 	"\n"
 	"See looplag(1).\n";
-
-/* Say what is wrong with the command line. */
-__attribute__((format(printf, 1, 2))) static int
-usage_error(const char *format, ...)
-{
-	va_list arguments;
-
-	fputs("looplag: ", stderr);
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	fputs("; see 'looplag run --help'\n", stderr);
-	return RUN_USAGE;
-}
 
 static bool
 parse_report(const char *word, enum run_report *ret_report)
@@ -77,14 +60,10 @@ int
 run_options_parse(
 	int argc, char *argv[], struct run_options *ret_options, int *ret_status)
 {
-	const char *socket_path = getenv("LOOPLAG_SOCKET");
 	int option;
 
-	*ret_options = (struct run_options){.socket = DEFAULT_SOCKET};
-	if (socket_path && *socket_path) {
-		ret_options->socket = socket_path;
-		ret_options->socket_chosen = true;
-	}
+	*ret_options = (struct run_options){0};
+	ret_options->socket = usage_socket(&ret_options->socket_chosen);
 	*ret_status = RUN_USAGE;
 	opterr = 0;
 	optind = 1;
@@ -92,11 +71,10 @@ run_options_parse(
 		switch (option) {
 		case 'g':
 			ret_options->groupname = optarg;
-			if (!*optarg || strlen(optarg) >= SEGMENT_NAME_BYTES) {
-				usage_error("--groupname takes 1 to %u bytes",
+			if (!*optarg || strlen(optarg) >= SEGMENT_NAME_BYTES)
+				return usage_error("run",
+					"--groupname takes 1 to %u bytes",
 					SEGMENT_NAME_BYTES - 1);
-				return -1;
-			}
 			break;
 		case 'h':
 			fputs(help, stdout);
@@ -106,11 +84,10 @@ run_options_parse(
 			ret_options->output = optarg;
 			break;
 		case 'r':
-			if (!parse_report(optarg, &ret_options->report)) {
-				usage_error("--report takes text, json or none, not '%s'",
+			if (!parse_report(optarg, &ret_options->report))
+				return usage_error("run",
+					"--report takes text, json or none, not '%s'",
 					optarg);
-				return -1;
-			}
 			break;
 		case 's':
 			ret_options->socket = optarg;
@@ -118,39 +95,26 @@ run_options_parse(
 			break;
 		case 't':
 			if (duration_parse(optarg, &ret_options->threshold_ns) ||
-				ret_options->threshold_ns < SEGMENT_LONG_NS) {
-				usage_error(
+				ret_options->threshold_ns < SEGMENT_LONG_NS)
+				return usage_error("run",
 					"--threshold takes a time like 50ms, not less "
 					"than 10ms, not '%s'",
 					optarg);
-				return -1;
-			}
 			break;
-		case ':':
-			usage_error("%s needs a value", argv[optind - 1]);
-			return -1;
 		default:
-			/* Of letters in a row getopt tells the unknown one alone. */
-			if (optopt && !strchr("ghorst", optopt))
-				usage_error("unknown option '-%c'", optopt);
-			else
-				usage_error("unknown option '%s'", argv[optind - 1]);
-			return -1;
+			return usage_bad_option(
+				"run", option, "ghorst", argv[optind - 1]);
 		}
 	}
 	ret_options->argv = argv + optind;
-	if (!*ret_options->argv) {
-		usage_error("no command to run");
-		return -1;
-	}
-	if (ret_options->output && ret_options->report == RUN_NONE) {
-		usage_error("--output goes with a report, and --report is none");
-		return -1;
-	}
-	if (ret_options->threshold_ns && ret_options->report == RUN_NONE) {
-		usage_error("--threshold goes with a report, and --report is none");
-		return -1;
-	}
+	if (!*ret_options->argv)
+		return usage_error("run", "no command to run");
+	if (ret_options->output && ret_options->report == RUN_NONE)
+		return usage_error(
+			"run", "--output goes with a report, and --report is none");
+	if (ret_options->threshold_ns && ret_options->report == RUN_NONE)
+		return usage_error(
+			"run", "--threshold goes with a report, and --report is none");
 	if ((ret_options->output || ret_options->threshold_ns) &&
 		ret_options->report == RUN_DEFAULT)
 		ret_options->report = RUN_TEXT;

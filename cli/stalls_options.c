@@ -6,13 +6,11 @@
 #include "cli/stalls_options.h"
 
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "cli/fetch.h"
 #include "cli/moment.h"
+#include "cli/usage.h"
 
 static const struct option long_options[] = {
 	{"follow", no_argument, NULL, 'f'},
@@ -42,28 +40,6 @@ static const char help[] =
 	"\n"
 	"See looplag(1).\n";
 
-/* Say what is wrong with the command line. */
-__attribute__((format(printf, 1, 2))) static int
-usage_error(const char *format, ...)
-{
-	va_list arguments;
-
-	fputs("looplag: ", stderr);
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	fputs("; see 'looplag stalls --help'\n", stderr);
-	return -1;
-}
-
-/* Whether something can be asked for there. */
-static bool
-is_url(const char *word)
-{
-	return (!strncmp(word, "http://", 7) && word[7] && word[7] != '/') ||
-	       (!strncmp(word, "https://", 8) && word[8] && word[8] != '/');
-}
-
 static int
 take_option(int option, char *word, int64_t now_unix_ns, struct stalls_options *options)
 {
@@ -81,23 +57,14 @@ take_option(int option, char *word, int64_t now_unix_ns, struct stalls_options *
 		options->since_given = true;
 		if (!moment_parse(optarg, now_unix_ns, &options->since_unix_ns))
 			return 0;
-		return usage_error("--since takes a time like 10m, 10:30, "
-				   "2026-01-31T10:30 or 2026-01-31T10:30:00Z, not '%s'",
+		return usage_error("stalls",
+			"--since takes a time like 10m, 10:30, "
+			"2026-01-31T10:30 or 2026-01-31T10:30:00Z, not '%s'",
 			optarg);
 	case 'u':
-		options->url = optarg;
-		if (is_url(optarg) && !strpbrk(optarg, "?# "))
-			return 0;
-		return usage_error("--url takes http://HOST:PORT, not '%s'", optarg);
-	case ':':
-		return usage_error("%s needs a value", word);
+		return usage_take_url("stalls", optarg, &options->url);
 	default:
-		if (optopt && !strchr("fghjsu", optopt))
-			return usage_error("unknown option '-%c'", optopt);
-		if (optopt && strchr(word, '='))
-			return usage_error(
-				"%.*s takes no value", (int)strcspn(word, "="), word);
-		return usage_error("unknown option '%s'", word);
+		return usage_bad_option("stalls", option, "fghjsu", word);
 	}
 }
 
@@ -121,6 +88,6 @@ stalls_options_parse(int argc, char *argv[], int64_t now_unix_ns,
 			return -1;
 	}
 	if (argv[optind])
-		return usage_error("unexpected argument '%s'", argv[optind]);
+		return usage_error("stalls", "unexpected argument '%s'", argv[optind]);
 	return 0;
 }

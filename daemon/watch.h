@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The watch: looks at the state of all loops so that a stall is known within the threshold
- * and one tick, which is a quarter of it. A loop that is late is looked at in every tick, the
- * others after each rest of three: so it is seen before it is late for a whole threshold, and
- * no ring of long iterations can overflow in between.
+ * and one tick, which is a quarter of it. A loop that is late is looked at in every tick and
+ * as it passes the threshold, the others after each rest of three: so it is seen before it
+ * is late for a whole threshold, and no ring of long iterations can overflow in between.
  */
 #ifndef LOOPLAG_DAEMON_WATCH_H
 #define LOOPLAG_DAEMON_WATCH_H
