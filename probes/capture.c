@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "probes/cfi.h"
 #include "probes/handler.h"
 #include "probes/loops.h"
 #include "probes/memory.h"
@@ -50,6 +51,7 @@ static uint64_t (*clock_now_ns)(void);
 static int filters; /* of the helper's thread at its start */
 static struct range timed_waits[2];
 static uint64_t stack[MEMORY_MAX / sizeof(uint64_t)]; /* copy of the parked thread's */
+static struct cfi_memo memo;
 
 static struct range
 find_range(const char *name)
@@ -62,8 +64,11 @@ find_range(const char *name)
 int
 capture_start(uint64_t (*clock_ns)(void))
 {
+	struct tasks_facts own;
+
 	clock_now_ns = clock_ns;
-	filters = tasks_filters(0);
+	memory_start();
+	filters = tasks_look(0, SIGURG, &own) ? -1 : own.filters;
 	timed_waits[0] = find_range("pthread_cond_timedwait");
 	timed_waits[1] = find_range("pthread_cond_clockwait");
 	return handler_start(clock_ns);
@@ -102,40 +107,37 @@ find_module(void *context, uint64_t pc, struct unwind_module *ret_module)
 	return 0;
 }
 
-/* Tell whether a filter of system calls was set up in the thread since, which may kill it
- * for those that its handler makes. Who cannot tell does not try. */
-static int
-is_sandboxed(uint32_t tid)
-{
-	int now = tasks_filters(tid);
-
-	return now < 0 || now > filters;
-}
-
-/* Tell whether the thread blocks the signal, and not only while it forks or the like: it
- * may have a signalfd for it, and would take ours for one of its own. */
-static int
-is_blocked(uint32_t tid)
+/* Tell whether the thread may be sent the signal: TAKEN, or why not. A filter of system calls
+ * that was set up in it since may kill it for those that its handler makes: who cannot tell
+ * does not try. One that blocks the signal, and not only while it forks or the like, may have
+ * a signalfd for it, and would take ours for one of its own. */
+static enum segment_result
+look(uint32_t tid)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
+	struct tasks_facts facts;
 
 	for (int i = 0; i < BLOCK_TRIES; i++) {
-		if (tasks_blocks(tid, SIGURG) <= 0)
-			return 0;
+		if (tasks_look(tid, SIGURG, &facts) || facts.filters < 0 ||
+			facts.filters > filters)
+			return syscall(SYS_tgkill, getpid(), tid, 0)
+				       ? SEGMENT_RESULT_OVER
+				       : SEGMENT_RESULT_SANDBOX;
+		if (facts.blocks <= 0)
+			return SEGMENT_RESULT_TAKEN;
 		(void)syscall(SYS_nanosleep, &pause, NULL);
 	}
-	return 1;
+	return SEGMENT_RESULT_BLOCKED;
 }
 
 /* Stop the thread. Its facts are borrowed until it is let go. */
 static enum segment_result
 stop(uint32_t tid, const struct handler_facts **ret_facts)
 {
-	if (is_sandboxed(tid))
-		return syscall(SYS_tgkill, getpid(), tid, 0) ? SEGMENT_RESULT_OVER
-							     : SEGMENT_RESULT_SANDBOX;
-	if (is_blocked(tid))
-		return SEGMENT_RESULT_BLOCKED;
+	enum segment_result may = look(tid);
+
+	if (may != SEGMENT_RESULT_TAKEN)
+		return may;
 	switch (handler_stop(tid, SIGNAL_NS, ret_facts)) {
 	case 0:
 		return SEGMENT_RESULT_TAKEN;
@@ -248,7 +250,7 @@ static void
 fill(struct segment_capture *record, struct taken *taken)
 {
 	const struct unwind_calls calls = {
-		.read = read_taken, .find = find_module, .context = taken};
+		.read = read_taken, .find = find_module, .context = taken, .memo = &memo};
 	uint64_t pcs[SEGMENT_NATIVE_FRAMES];
 	enum unwind_end end;
 	size_t count =
@@ -428,7 +430,8 @@ capture_take(uint64_t stall_ns)
 	count = loops_find_late(now_ns - stall_ns, late, AT_ONCE, &cursor);
 	if (!count)
 		return;
-	modules_refresh();
+	if (modules_refresh())
+		memset(&memo, 0, sizeof(memo));
 	python_prepare();
 	v8_prepare(clock_now_ns);
 	installed = handler_install() == 0;

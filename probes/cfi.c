@@ -13,6 +13,7 @@
 #define REMEMBERED 6           /* rows; compilers never need more than two */
 #define SORTED_TABLE 0x3b /* pairs of s32 relative to the table; what linkers write */
 #define OMITTED 0xff
+#define PAIRS 128u /* of the sorted table that are looked at in a copy */
 
 /* What the common part (CIE) of an entry says. */
 struct common {
@@ -407,17 +408,39 @@ read_entry(const struct unwind_calls *calls, uint64_t address, uint64_t pc,
 	return 1;
 }
 
-/* Read one pair of the sorted table: where a function begins, and its entry. */
-static int
-read_pair(const struct unwind_calls *calls, uint64_t table, uint64_t base, uint64_t index,
-	uint64_t *ret_start, uint64_t *ret_entry)
-{
-	int32_t pair[2];
+/* One pair of the sorted table, relative to its header. */
+struct pair {
+	int32_t start; /* of a function */
+	int32_t entry;
+};
 
-	if (calls->read(calls->context, table + index * sizeof(pair), pair, sizeof(pair)))
+/* Find the last pair of `count` that begins at pc or before it; the first if none does. The
+ * last steps are made in a copy: each read is a system call. */
+static int
+find_pair(const struct unwind_calls *calls, uint64_t table, uint64_t base, uint64_t count,
+	uint64_t pc, struct pair *ret_pair)
+{
+	struct pair pairs[PAIRS];
+	uint64_t low = 0, high = count;
+
+	while (high - low > PAIRS) {
+		uint64_t middle = low + (high - low) / 2;
+
+		if (calls->read(calls->context, table + middle * sizeof(*pairs), pairs,
+			    sizeof(*pairs)))
+			return -1;
+		if (base + (uint64_t)(int64_t)pairs->start <= pc)
+			low = middle;
+		else
+			high = middle;
+	}
+	if (calls->read(calls->context, table + low * sizeof(*pairs), pairs,
+		    (high - low) * sizeof(*pairs)))
 		return -1;
-	*ret_start = base + (uint64_t)(int64_t)pair[0];
-	*ret_entry = base + (uint64_t)(int64_t)pair[1];
+	*ret_pair = pairs[0];
+	for (uint64_t i = 1; i < high - low; i++)
+		if (base + (uint64_t)(int64_t)pairs[i].start <= pc)
+			*ret_pair = pairs[i];
 	return 0;
 }
 
@@ -425,7 +448,8 @@ int
 cfi_find(const struct unwind_calls *calls, const struct unwind_module *module,
 	uint64_t pc, struct cfi_frame *ret_frame)
 {
-	uint64_t header = module->eh_frame_hdr, count, low = 0, high, start, entry;
+	uint64_t header = module->eh_frame_hdr, count;
+	struct pair pair;
 	uint8_t version, frame_encoding, count_encoding, table_encoding;
 	struct cursor cursor;
 
@@ -444,20 +468,11 @@ cfi_find(const struct unwind_calls *calls, const struct unwind_module *module,
 	count = cursor_pointer(&cursor, count_encoding, header);
 	if (cursor.failed || count > ENTRIES_MAX)
 		return -1;
-	/* The last entry that begins at pc or before it is in [low, high). */
-	for (high = count; high - low > 1;) {
-		uint64_t middle = low + (high - low) / 2;
-
-		if (read_pair(calls, cursor.address, header, middle, &start, &entry))
-			return -1;
-		if (start <= pc)
-			low = middle;
-		else
-			high = middle;
-	}
 	if (!count)
 		return 0;
-	if (read_pair(calls, cursor.address, header, low, &start, &entry))
+	if (find_pair(calls, cursor.address, header, count, pc, &pair))
 		return -1;
-	return start <= pc ? read_entry(calls, entry, pc, ret_frame) : 0;
+	if (header + (uint64_t)(int64_t)pair.start > pc)
+		return 0;
+	return read_entry(calls, header + (uint64_t)(int64_t)pair.entry, pc, ret_frame);
 }

@@ -43,6 +43,16 @@ struct cfi_frame {
 	int is_signal; /* this frame was made by the kernel for a signal handler */
 };
 
+/* What cfi_find() has found, by the address: stacks are alike, and a look at the tables
+ * reads memory some twenty times. */
+#define CFI_MEMO 128u
+struct cfi_memo {
+	struct {
+		uint64_t pc;
+		struct cfi_frame frame;
+	} entries[CFI_MEMO];
+};
+
 /* Returns 1; 0 if no function with such information is at that address; or -1 if it cannot
  * be read or makes no sense. */
 int

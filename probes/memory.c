@@ -9,6 +9,14 @@
 
 #define PAGE 4096u
 
+static pid_t self;
+
+void
+memory_start(void)
+{
+	self = getpid();
+}
+
 size_t
 memory_copy(uint64_t address, void *to, size_t bytes)
 {
@@ -25,8 +33,25 @@ memory_copy(uint64_t address, void *to, size_t bytes)
 		remote[count++] = (struct iovec){
 			.iov_base = (void *)(uintptr_t)(address + at), .iov_len = part};
 	}
-	copied = syscall(SYS_process_vm_readv, getpid(), &local, 1, remote, count, 0);
+	copied = syscall(SYS_process_vm_readv, self, &local, 1, remote, count, 0);
 	return copied > 0 ? (size_t)copied : 0;
+}
+
+int
+memory_gather(const uint64_t *addresses, size_t count, size_t bytes, void *to)
+{
+	struct iovec local = {.iov_base = to, .iov_len = count * bytes};
+	struct iovec remote[MEMORY_THINGS];
+
+	if (count > MEMORY_THINGS)
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		remote[i] = (struct iovec){
+			.iov_base = (void *)(uintptr_t)addresses[i], .iov_len = bytes};
+	return syscall(SYS_process_vm_readv, self, &local, 1, remote, count, 0) ==
+			       (long)(count * bytes)
+		       ? 0
+		       : -1;
 }
 
 uint64_t

@@ -20,7 +20,7 @@
 
 #include "probes/memory.h"
 
-#define MODULES 512u
+#define MODULES MEMORY_THINGS
 #define HEADERS 32
 #define NOTES_BYTES 1024
 #define FNV_OFFSET 0xcbf29ce484222325ull
@@ -31,8 +31,9 @@ extern struct r_debug _r_debug __attribute__((weak));
 extern struct r_debug *_dl_debug_addr __attribute__((weak));
 
 struct snapshot {
-	uint64_t list; /* a hash of the loader's list then */
+	uint64_t hash; /* of the loader's list then */
 	unsigned count;
+	uint64_t maps[MODULES]; /* where its entries are */
 	struct module modules[MODULES];
 };
 
@@ -155,37 +156,47 @@ first_map(void)
 	return debug ? (uintptr_t)debug->r_map : 0;
 }
 
-/* A number that changes with the loader's list. */
+/* Add an entry of the loader's list to a number that changes with it. */
 static uint64_t
-hash_list(void)
+add_map(uint64_t hash, const struct link_map *map)
 {
-	uint64_t address = first_map(), hash = FNV_OFFSET;
-	struct link_map map;
-
-	for (unsigned n = 0; n < MODULES && copy_map(address, &map); n++) {
-		hash = (hash ^ address) * FNV_PRIME;
-		hash = (hash ^ map.l_addr) * FNV_PRIME;
-		hash = (hash ^ (uintptr_t)map.l_ld) * FNV_PRIME;
-		address = (uintptr_t)map.l_next;
-	}
-	return hash;
+	hash = (hash ^ map->l_addr) * FNV_PRIME;
+	hash = (hash ^ (uintptr_t)map->l_ld) * FNV_PRIME;
+	return (hash ^ (uintptr_t)map->l_next) * FNV_PRIME;
 }
 
-void
+/* Whether the loader's list is what it was, by one system call. */
+static bool
+is_unchanged(void)
+{
+	static struct link_map maps[MODULES];
+	uint64_t hash = FNV_OFFSET;
+
+	if (!snapshot.count || first_map() != snapshot.maps[0] ||
+		memory_gather(snapshot.maps, snapshot.count, sizeof(*maps), maps))
+		return false;
+	for (unsigned i = 0; i < snapshot.count; i++)
+		hash = add_map(hash, &maps[i]);
+	return hash == snapshot.hash;
+}
+
+int
 modules_refresh(void)
 {
-	uint64_t address = first_map(), list = hash_list();
+	uint64_t address = first_map();
 	struct link_map map;
 
-	if (snapshot.count && list == snapshot.list)
-		return;
-	snapshot.list = list;
+	if (is_unchanged())
+		return 0;
+	snapshot.hash = FNV_OFFSET;
 	snapshot.count = 0;
 	while (snapshot.count < MODULES && copy_map(address, &map)) {
 		describe(&snapshot.modules[snapshot.count], &map, address == first_map());
-		snapshot.count++;
+		snapshot.maps[snapshot.count++] = address;
+		snapshot.hash = add_map(snapshot.hash, &map);
 		address = (uintptr_t)map.l_next;
 	}
+	return 1;
 }
 
 const struct module *

@@ -21,9 +21,9 @@ struct module {
 	char path[MODULES_PATH_BYTES]; /* as the loader has it; empty if it is too long */
 };
 
-/* Take the snapshot, unless nothing has been loaded or unloaded since the last one. Takes
- * no lock; the helper alone calls it. */
-void
+/* Take the snapshot, unless nothing has been loaded or unloaded since the last one. Returns
+ * whether it is another one. Takes no lock; the helper alone calls it. */
+int
 modules_refresh(void);
 
 /* The object whose code, or whose memory at all, is at that address; or NULL. */

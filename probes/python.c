@@ -106,12 +106,15 @@ python_holds_lock(void)
 static int
 is_code(uint64_t address)
 {
-	uint64_t code[CODE_NAME / 8 + 1];
+	uint64_t code[CODE_NAME / 8 + 1], texts[2], types[2];
 
-	return memory_copy(address, code, sizeof(code)) == sizeof(code) &&
-	       code[OBJECT_TYPE / 8] == code_type &&
-	       memory_pointer(code[CODE_FILE / 8] + OBJECT_TYPE) == unicode_type &&
-	       memory_pointer(code[CODE_NAME / 8] + OBJECT_TYPE) == unicode_type;
+	if (memory_copy(address, code, sizeof(code)) != sizeof(code) ||
+		code[OBJECT_TYPE / 8] != code_type)
+		return 0;
+	texts[0] = code[CODE_FILE / 8] + OBJECT_TYPE;
+	texts[1] = code[CODE_NAME / 8] + OBJECT_TYPE;
+	return memory_gather(texts, 2, sizeof(*types), types) == 0 &&
+	       types[0] == unicode_type && types[1] == unicode_type;
 }
 
 /* Tell whether all frames are what they seem to be. */

@@ -108,28 +108,19 @@ write_number(char text[12], uint32_t value)
 }
 
 int
-tasks_filters(uint32_t tid)
+tasks_look(uint32_t tid, unsigned signal, struct tasks_facts *ret_facts)
 {
 	char path[64] = "/proc/thread-self/status", number[12], text[4096];
-	int filters;
 
 	if (tid)
 		make_path(path, write_number(number, tid), "status");
 	if (read_text(path, text, sizeof(text)))
 		return -1;
-	filters = read_field(text, "Seccomp_filters:");
-	return filters >= 0 ? filters : read_field(text, "Seccomp:");
-}
-
-int
-tasks_blocks(uint32_t tid, unsigned signal)
-{
-	char path[64], number[12], text[4096];
-
-	make_path(path, write_number(number, tid), "status");
-	if (read_text(path, text, sizeof(text)))
-		return -1;
-	return read_bit(text, "SigBlk:", signal);
+	ret_facts->filters = read_field(text, "Seccomp_filters:");
+	if (ret_facts->filters < 0)
+		ret_facts->filters = read_field(text, "Seccomp:");
+	ret_facts->blocks = read_bit(text, "SigBlk:", signal);
+	return 0;
 }
 
 /* Whether the thread's state is R. It stands behind the name, which may be anything. */

@@ -7,14 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How many system call filters the thread has, or the calling one if tid is 0; before Linux
- * 5.9: whether it has any. -1 if nobody knows. */
-int
-tasks_filters(uint32_t tid);
+struct tasks_facts {
+	int filters; /* of system calls; before Linux 5.9: whether there is any */
+	int blocks;  /* whether it blocks the signal */
+};
 
-/* Whether the thread blocks the signal; -1 if it is gone, or nobody knows. */
+/* Look at a thread, or the calling one if tid is 0. What nobody knows is -1. Returns 0, or -1
+ * if it is gone. */
 int
-tasks_blocks(uint32_t tid, unsigned signal);
+tasks_look(uint32_t tid, unsigned signal, struct tasks_facts *ret_facts);
 
 /* The threads that are running or ready to. Returns their number, at most `max`. */
 size_t

@@ -141,18 +141,37 @@ step_by_pointer(const struct unwind_calls *calls, struct unwind_registers *regis
 	return STEP_DONE;
 }
 
+/* What cfi_find() says of the code at `place`, or has said before. */
+static int
+find_frame(const struct unwind_calls *calls, uint64_t place, struct cfi_frame *ret_frame)
+{
+	unsigned i = (unsigned)((place ^ place >> 12) % CFI_MEMO);
+	struct unwind_module module;
+	int found;
+
+	if (calls->memo && calls->memo->entries[i].pc == place) {
+		*ret_frame = calls->memo->entries[i].frame;
+		return 1;
+	}
+	if (calls->find(calls->context, place, &module))
+		return 0;
+	found = cfi_find(calls, &module, place, ret_frame);
+	if (calls->memo && found > 0) {
+		calls->memo->entries[i].pc = place;
+		calls->memo->entries[i].frame = *ret_frame;
+	}
+	return found;
+}
+
 /* Step to the caller of the frame that is at `place`. */
 static int
 step(const struct unwind_calls *calls, uint64_t place, int *interrupted,
 	struct unwind_registers *registers)
 {
 	uint64_t sp = registers->values[UNWIND_SP];
-	struct unwind_module module;
 	struct cfi_frame frame = {.is_signal = 0};
-	int result, found = 0;
+	int result, found = find_frame(calls, place, &frame);
 
-	if (calls->find(calls->context, place, &module) == 0)
-		found = cfi_find(calls, &module, place, &frame);
 	if (found < 0)
 		return UNWIND_LOST;
 	result = found ? step_by_rules(calls, &frame, registers)

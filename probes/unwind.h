@@ -41,12 +41,17 @@ struct unwind_module {
 	uint64_t eh_frame_hdr; /* address of PT_GNU_EH_FRAME, 0: it has none */
 };
 
+/* What was found for code addresses before (cfi.h). It belongs to whoever walks, who clears
+ * it with zeroes when code has come or gone. */
+struct cfi_memo;
+
 struct unwind_calls {
 	/* Copy what is at that address of the thread's memory. Returns 0, or -1. */
 	int (*read)(void *context, uint64_t address, void *to, size_t bytes);
 	/* The object that the address is in. Returns 0, or -1: none. */
 	int (*find)(void *context, uint64_t pc, struct unwind_module *ret_module);
 	void *context;
+	struct cfi_memo *memo; /* NULL: none */
 };
 
 enum unwind_end {

@@ -74,7 +74,7 @@ START_TEST(code_without_information_is_passed_by_the_frame_pointer)
 	const uint64_t words[] = {
 		7, 7, 0x10030, 0x500100, 7, 7, 0x10040, 0x500200, 0, 0x500300};
 	const struct made made[] = {{0x10000, words, sizeof(words)}, {0, NULL, 0}};
-	struct unwind_calls calls = {read_made, find_none, (void *)made};
+	struct unwind_calls calls = {read_made, find_none, (void *)made, NULL};
 	struct unwind_registers registers = made_registers(0x500000, 0x10000, 0x10010);
 	const uint64_t right[] = {0x500000, 0x5000ff, 0x5001ff, 0x5002ff};
 
@@ -154,7 +154,7 @@ caller_by(const uint8_t *instructions, size_t size)
 	struct table table = make_table(instructions, size);
 	struct made made[] = {{BASE, &table, sizeof(table)},
 		{0x10000, stack, sizeof(stack)}, {0, NULL, 0}};
-	struct unwind_calls calls = {read_made, find_made, made};
+	struct unwind_calls calls = {read_made, find_made, made, NULL};
 	struct unwind_registers registers = made_registers(CODE + 16, 0x10000, 0x10080);
 
 	for (size_t i = 0; i < 64; i++)
@@ -247,7 +247,7 @@ evaluate(const uint8_t *bytes, size_t size, uint64_t *ret_value)
 	const uint64_t word = 0x1122334455667788;
 	const struct made made[] = {
 		{0x1000, bytes, size}, {0x2000, &word, sizeof(word)}, {0, NULL, 0}};
-	struct unwind_calls calls = {read_made, find_none, (void *)made};
+	struct unwind_calls calls = {read_made, find_none, (void *)made, NULL};
 	struct unwind_registers registers = made_registers(1, 0x2000, 3);
 
 	return expression_evaluate(

@@ -17,6 +17,8 @@
 
 #include <check.h>
 
+#include "probes/memory.h"
+
 #define FORKS 300
 #define SECONDS 20 /* until a child counts as stuck */
 
@@ -134,6 +136,7 @@ main(void)
 	int failed;
 
 	tcase_set_timeout(tcase, 60);
+	tcase_add_checked_fixture(tcase, memory_start, NULL);
 	tcase_add_test(tcase, it_is_what_the_loader_lists);
 	tcase_add_test(tcase, what_is_loaded_later_is_found_and_is_gone_afterwards);
 	tcase_add_test(tcase, a_child_that_is_forked_meanwhile_can_use_the_loader);

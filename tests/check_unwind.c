@@ -14,6 +14,8 @@
 
 #include <check.h>
 
+#include "probes/cfi.h"
+#include "probes/memory.h"
 #include "probes/modules.h"
 
 #if UNWIND_REGISTERS
@@ -73,7 +75,7 @@ find_own(void *context, uint64_t pc, struct unwind_module *ret_module)
 	return 0;
 }
 
-static const struct unwind_calls own = {read_own, find_own, NULL};
+static struct unwind_calls own = {read_own, find_own, NULL, NULL};
 
 static struct unwind_registers
 registers_of(const ucontext_t *context)
@@ -258,6 +260,30 @@ START_TEST(the_frame_of_a_signal_on_a_stack_of_its_own_is_passed)
 }
 END_TEST
 
+/* The tables' address space is not read, and the stack is. */
+static int
+read_stack(void *context, uint64_t address, void *to, size_t bytes)
+{
+	return modules_find(address) ? -1 : read_own(context, address, to, bytes);
+}
+
+START_TEST(a_stack_that_was_seen_before_needs_no_tables)
+{
+	static struct cfi_memo memo;
+
+	own.memo = &memo;
+	go(walk_from_here, DEEP);
+	check_found();
+	own.read = read_stack;
+	go(walk_from_here, DEEP);
+	check_found();
+	/* What was forgotten has to be looked up again. */
+	memset(&memo, 0, sizeof(memo));
+	go(walk_from_here, DEEP);
+	ck_assert_uint_le(count, 2);
+}
+END_TEST
+
 START_TEST(what_there_is_no_room_for_is_left_out)
 {
 	uint64_t all[MAX];
@@ -330,11 +356,13 @@ main(void)
 	int failed;
 
 	tcase_set_timeout(tcase, 60);
+	tcase_add_checked_fixture(tcase, memory_start, NULL);
 	tcase_add_test(tcase, all_frames_are_found_from_the_innermost_to_the_outermost);
 	tcase_add_test(tcase, frames_of_a_size_known_at_run_time_alone_are_found);
 	tcase_add_test(tcase, an_interrupted_function_is_found_where_it_was_interrupted);
 	tcase_add_test(tcase, the_frame_of_a_signal_is_passed);
 	tcase_add_test(tcase, the_frame_of_a_signal_on_a_stack_of_its_own_is_passed);
+	tcase_add_test(tcase, a_stack_that_was_seen_before_needs_no_tables);
 	tcase_add_test(tcase, what_there_is_no_room_for_is_left_out);
 	tcase_add_test(
 		tcase, a_stack_that_was_not_copied_to_its_end_gives_the_frames_that_were);
