@@ -34,7 +34,7 @@ static size_t count, expected_count;
 static enum unwind_end end;
 static size_t max = MAX;
 static uint64_t unreadable_from; /* memory from here on cannot be read; 0: all can be */
-static unsigned spoiled;         /* of 256 bytes read, about so many are made up */
+static unsigned spoiled;         /* of 65536 bytes read, about so many are made up */
 static uint64_t random_state;
 static unsigned long reads;
 
@@ -57,7 +57,7 @@ read_own(void *context, uint64_t address, void *to, size_t bytes)
 	if (process_vm_readv(getpid(), &local, 1, &remote, 1, 0) != (ssize_t)bytes)
 		return -1;
 	for (size_t i = 0; spoiled && i < bytes; i++)
-		if (next_random() % 256 < spoiled)
+		if (next_random() % 65536 < spoiled)
 			((uint8_t *)to)[i] = (uint8_t)next_random();
 	return 0;
 }
@@ -334,7 +334,7 @@ START_TEST(spoiled_tables_and_stacks_end_the_walk_all_the_same)
 	on_signal(walk_handler, 0);
 	for (unsigned i = 0; i < 3000; i++) {
 		random_state = i;
-		spoiled = i % 3 == 0 ? 1 : i % 3 == 1 ? 16 : 256;
+		spoiled = i % 3 == 0 ? 16 : i % 3 == 1 ? 4096 : 65536;
 		reads = 0;
 		go(i % 2 ? raise_signal : walk_from_here, i % DEEP);
 		ck_assert_uint_le(count, MAX);
