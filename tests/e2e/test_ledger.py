@@ -16,7 +16,7 @@ from restarts import Restarted
 
 # The first wait of a loop is outside of it (DESIGN section 3), and so is its event.
 OUTSIDE = 1
-SECONDS = float(os.environ.get("LOOPLAG_RESTART_SECONDS", "6"))
+SECONDS = float(os.environ.get("LOOPLAG_RESTART_SECONDS", "4"))
 SEED = int(os.environ.get("LOOPLAG_RESTART_SEED", "1"))
 EVENTS, ITERATIONS = "looplag_events_total", "looplag_iteration_seconds_count"
 LOST = "looplag_dropped_loops_total"
@@ -224,6 +224,7 @@ def test_random_kills_lose_nothing_and_count_nothing_twice(looplagd, turns, way,
         wait_for(lambda: known_by_segment(node.pid)[0] == counted(looplagd, "node"), 5,
                  lambda: f"{known_by_segment(node.pid)} {counted(looplagd, 'node')}")
         assert counted(looplagd, "node", ITERATIONS) == known_by_segment(node.pid)[1]
+        node.send(signal.SIGKILL)
     known = finish(native) - OUTSIDE, turns.events("short")
     if way == Way.store:
         is_shown(looplagd, "c", known[0])
