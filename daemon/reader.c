@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define TRIES 20
 #define GLANCE offsetof(struct segment_slot, label)
 #define HOT offsetof(struct segment_slot, ring)
 #define REST (offsetof(struct segment_slot, padding) - HOT)
@@ -168,9 +169,10 @@ slot_offset(const struct reader *reader, uint32_t index)
 	       (uint64_t)index * sizeof(struct segment_slot);
 }
 
-/* Read the rest of a slot whose first part is `hot`. */
+/* Read the rest of a slot whose first part is `hot`. Its state was read before its sequence,
+ * and may be of a moment before it; where all is of one moment it becomes that moment's. */
 static enum reader_result
-read_rest(struct reader *reader, uint64_t offset, const struct segment_slot *hot,
+read_rest(struct reader *reader, uint64_t offset, struct segment_slot *hot,
 	struct segment_slot *slot)
 {
 	struct {
@@ -181,22 +183,21 @@ read_rest(struct reader *reader, uint64_t offset, const struct segment_slot *hot
 	if (read_at(reader->fd, (char *)slot + HOT, REST, offset + HOT) < 0 ||
 		read_at(reader->fd, &after, sizeof(after), offset) < 0)
 		return READER_BUSY;
-	/* The states may differ otherwise: while nobody writes, waits come and go. */
-	return (hot->state | after.state) & SEGMENT_RECORDING ||
-			       hot->sequence != after.sequence
-		       ? READER_TORN
-		       : READER_WHOLE;
+	if (after.state & SEGMENT_RECORDING || hot->sequence != after.sequence)
+		return READER_TORN;
+	hot->state = after.state;
+	return READER_WHOLE;
 }
 
 enum reader_result
-reader_read_slot(struct reader *reader, uint32_t index, int torn_ok, unsigned tries,
-	struct segment_slot *slot)
+reader_read_slot(
+	struct reader *reader, uint32_t index, int torn_ok, struct segment_slot *slot)
 {
 	uint64_t offset = slot_offset(reader, index);
 	enum reader_result result = READER_BUSY;
 	struct segment_slot hot; /* its first part */
 
-	for (unsigned i = 0; i < tries && result != READER_WHOLE; i++) {
+	for (int i = 0; i < TRIES && result != READER_WHOLE; i++) {
 		if (read_at(reader->fd, &hot, HOT, offset) < 0)
 			return READER_BUSY;
 		if (result == READER_BUSY && memcmp(&hot, slot, HOT) == 0)
