@@ -240,7 +240,7 @@ make(struct loops_thread *thread, uint32_t kind, intptr_t key, uint64_t born_ns,
 	}
 	loop = take_entry();
 	if (!loop) {
-		__atomic_store_n(&slot->state, 0, __ATOMIC_RELEASE);
+		slots_give(slot, 0);
 		drop(thread, &segment->header->dropped_loops, kind, key);
 		return NULL;
 	}
@@ -352,8 +352,7 @@ end(struct loop *loop)
 		__atomic_store_n(&slot->ended_ns,
 			state & SEGMENT_ATTENDED ? slot->last_ns : state,
 			__ATOMIC_RELAXED);
-		__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELAXED);
-		__atomic_store_n(&slot->state, 0, __ATOMIC_RELEASE);
+		slots_give(slot, 0);
 		break;
 	}
 	give_entry(loop);
@@ -462,6 +461,7 @@ move(struct loop *loop, struct loops_thread *thread)
 	new = slots_claim_unused(current_segment(), loop->index);
 	if (!new)
 		return;
+	slots_count_update(old); /* readers do not see RECORDING go */
 	/* Where others wait too, try again at an end of an iteration without them. */
 	if (!__atomic_compare_exchange_n(
 		    &old->state, &alone, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {

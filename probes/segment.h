@@ -20,18 +20,18 @@
  * How to read a slot, with `load` an atomic or a pread of its own, in this order:
  *
  *	do {
- *		state = load(slot.state);        acquire
- *		sequence = load(slot.sequence);
+ *		sequence = load(slot.sequence);     acquire
  *		copy the slot
  *		fence(acquire);
- *	} while (load(slot.sequence) != sequence ||
- *		 (state | load(slot.state)) & SEGMENT_RECORDING);
+ *		copy.state = load(slot.state);      acquire
+ *	} while (copy.state & SEGMENT_RECORDING || load(slot.sequence) != sequence);
  *
- * Between two updates waits come and go, so the state alone may change. A writer is inside
- * for some tens of nanoseconds, unless the kernel takes its CPU away just then: give up
- * after a few tries, and keep what the last read gave or take a copy that is not all of one
- * moment, whose counts may be younger than its state. Fields that are marked "added" may
- * change at any time and are not part of that agreement.
+ * Between two updates waits come and go, so the state alone may change; one that was read
+ * before the sequence may be older than the counts. A writer is inside for some tens of
+ * nanoseconds, unless the kernel takes its CPU away just then: give up after a few tries, and
+ * keep what the last read gave or take a copy that is not all of one moment, whose counts may
+ * be younger than its state. Fields that are marked "added" may change at any time and are
+ * not part of that agreement.
  */
 #ifndef LOOPLAG_PROBES_SEGMENT_H
 #define LOOPLAG_PROBES_SEGMENT_H
@@ -152,8 +152,10 @@ struct segment_long {
  */
 struct segment_slot {
 	/* What waits write, in one cache line, which threads may have to pass around: */
-	uint64_t state;    /* atomic, any thread of the loop: see above */
-	uint64_t sequence; /* grows with every update of this slot */
+	uint64_t state; /* atomic, any thread of the loop: see above */
+	uint64_t
+		sequence; /* grows with every update of this slot, with release: last but for
+			    * the state */
 	uint64_t iterations;
 	uint64_t active_ns;   /* sum of all iterations: unattended time */
 	uint64_t last_ns;     /* when the last iteration ended */

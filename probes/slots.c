@@ -141,8 +141,7 @@ end_loops_of(const struct segment *segment, uint32_t thread)
 		__atomic_store_n(&slot->ended_ns,
 			state & SEGMENT_ATTENDED ? slot->last_ns : state,
 			__ATOMIC_RELAXED);
-		__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELAXED);
-		__atomic_store_n(&slot->state, 0, __ATOMIC_RELEASE);
+		slots_give(slot, 0);
 	}
 }
 
@@ -329,8 +328,22 @@ slots_adopt(const struct segment *segment, struct segment_slot *slot, uint32_t t
 }
 
 void
+slots_count_update(struct segment_slot *slot)
+{
+	/* Whoever sees it sees what was written before. */
+	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELEASE);
+}
+
+void
 slots_release(struct segment_slot *slot)
 {
-	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELAXED);
+	slots_count_update(slot);
 	__atomic_fetch_and(&slot->state, ~SEGMENT_RECORDING, __ATOMIC_RELEASE);
+}
+
+void
+slots_give(struct segment_slot *slot, uint64_t state)
+{
+	slots_count_update(slot);
+	__atomic_store_n(&slot->state, state, __ATOMIC_RELEASE);
 }

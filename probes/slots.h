@@ -74,8 +74,15 @@ slots_record(struct segment_slot *slot, uint64_t since_ns, uint64_t now_ns,
 void
 slots_adopt(const struct segment *segment, struct segment_slot *slot, uint32_t thread);
 
-/* End being the slot's writer. */
+/* The writer has changed what readers must not take half of. */
+void
+slots_count_update(struct segment_slot *slot);
+
+/* End being the slot's writer, after an update: in the state that it is in by now, or in that
+ * one whatever it is. */
 void
 slots_release(struct segment_slot *slot);
+void
+slots_give(struct segment_slot *slot, uint64_t state);
 
 #endif
