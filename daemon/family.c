@@ -10,7 +10,9 @@
 #include <string.h>
 
 #include "daemon/event.h"
-#include "daemon/quota.h"
+
+/* Threads that are looked up in a second, so that nobody can keep us busy with it. */
+#define LOOKUPS_PER_SECOND 500
 
 /* A thread that owns a record, as it was found. */
 struct owner {
@@ -21,7 +23,6 @@ struct owner {
 
 struct family {
 	const struct reader *reader;
-	struct quota *quota;
 	struct owner *owners; /* by record */
 	pid_t pid;
 	uid_t uid;           /* its user */
@@ -30,7 +31,7 @@ struct family {
 };
 
 struct family *
-family_new(const struct reader *reader, pid_t pid, uid_t uid, struct quota *quota)
+family_new(const struct reader *reader, pid_t pid, uid_t uid)
 {
 	const struct segment_header *header = reader_header(reader);
 	struct family *family = calloc(1, sizeof(*family));
@@ -43,7 +44,6 @@ family_new(const struct reader *reader, pid_t pid, uid_t uid, struct quota *quot
 		return NULL;
 	}
 	family->reader = reader;
-	family->quota = quota;
 	family->pid = pid;
 	family->uid = uid;
 	family->same_namespace = pid == (pid_t)header->pid;
@@ -77,11 +77,19 @@ record_count(const struct family *family)
 	return reader_header(family->reader)->thread_count;
 }
 
-/* Whether another thread may be looked up now: nobody can keep us busy with it. */
+/* Whether another thread may be looked up now. */
 static bool
-may_look_up(const struct family *family)
+may_look_up(void)
 {
-	return quota_do(family->quota, family->uid, QUOTA_LOOKUPS, event_now_ns()) == 0;
+	static uint64_t second;
+	static unsigned lookups;
+	uint64_t now = event_now_ns() / 1000000000;
+
+	if (now != second) {
+		second = now;
+		lookups = 0;
+	}
+	return lookups++ < LOOKUPS_PER_SECOND;
 }
 
 /* Whether the kernel can be asked for the family's threads by their numbers. */
@@ -103,10 +111,9 @@ is_first_thread(const struct family *family, uint32_t tid)
 static int
 look_up(const struct family *family, uint32_t tid, struct identity_thread *ret_thread)
 {
-	struct identity_thread found = {0};
+	struct identity_thread found;
 	int r = identity_thread(family->pid, family->same_namespace, (pid_t)tid, &found);
 
-	quota_owe(family->quota, family->uid, QUOTA_LOOKUPS, found.searched);
 	if (r == 0 && family->same_namespace && family->uid && found.uid != family->uid)
 		r = -EPERM;
 	if (r == 0)
@@ -130,7 +137,7 @@ find_owner(struct family *family, uint32_t record)
 	if (is_first_thread(family, thread.tid)) {
 		found.tgid = found.tid = family->pid;
 	} else if (reader_is_living(thread.owner) && can_look_up(family)) {
-		if (!may_look_up(family))
+		if (!may_look_up())
 			return NULL;
 		(void)look_up(family, thread.tid, &found);
 	}
@@ -221,7 +228,7 @@ family_label(struct family *family, uint32_t record, char ret_label[IDENTITY_NAM
 
 	strcpy(ret_label, "thread");
 	if (!found.is_main && reader_is_living(thread.owner) && can_look_up(family)) {
-		if (!may_look_up(family))
+		if (!may_look_up())
 			return false;
 		if (look_up(family, thread.tid, &found) < 0)
 			return true;

@@ -15,12 +15,11 @@
 #include "daemon/reader.h"
 
 struct family;
-struct quota;
 
-/* `reader` and `quota` are borrowed. `pid` is the registrant's as we count, 0 if we cannot
- * see it. NULL without memory. */
+/* `reader` is borrowed. `pid` is the registrant's as we count, 0 if we cannot see it.
+ * NULL without memory. */
 struct family *
-family_new(const struct reader *reader, pid_t pid, uid_t uid, struct quota *quota);
+family_new(const struct reader *reader, pid_t pid, uid_t uid);
 void
 family_free(struct family *family);
 

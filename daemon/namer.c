@@ -62,7 +62,6 @@ struct namer {
 	int channel;
 	struct {
 		pid_t pid;
-		uid_t uid;
 		uint64_t until_ns;
 	} offenders[OFFENDERS];
 	unsigned offences;
@@ -296,26 +295,25 @@ read_page(const struct page *page, struct capture *capture)
 	}
 }
 
-/* Whether the process, or its user, has spoilt a child not long ago. */
+/* Whether the process has spoilt a child not long ago. */
 static bool
-is_offender(const struct namer *namer, pid_t pid, uid_t uid)
+is_offender(const struct namer *namer, pid_t pid)
 {
 	for (size_t i = 0; i < OFFENDERS; i++)
-		if ((namer->offenders[i].pid == pid ||
-			    (uid && namer->offenders[i].uid == uid)) &&
+		if (namer->offenders[i].pid == pid &&
 			event_now_ns() < namer->offenders[i].until_ns)
 			return true;
 	return false;
 }
 
 void
-namer_name(struct namer *namer, struct capture *capture, pid_t pid, uid_t uid)
+namer_name(struct namer *namer, struct capture *capture, pid_t pid)
 {
 	unsigned offence;
 	bool fresh;
 	int r;
 
-	if (!capture->native_count || is_offender(namer, pid, uid))
+	if (!capture->native_count || is_offender(namer, pid))
 		return;
 	do {
 		fresh = !namer->child;
@@ -333,6 +331,5 @@ namer_name(struct namer *namer, struct capture *capture, pid_t pid, uid_t uid)
 	}
 	offence = namer->offences++ % OFFENDERS;
 	namer->offenders[offence].pid = pid;
-	namer->offenders[offence].uid = uid;
 	namer->offenders[offence].until_ns = event_now_ns() + PAUSE_NS;
 }

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* See cast.h. */
+
+#include "config.h"
+
+#include "tests/explore/cast.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/explore/mutex.h"
+
+#define NOBODY (-1)
+#define FIELD(name)                                        \
+	{                                                  \
+		offsetof(struct segment_slot, name), #name \
+	}
+
+struct cast cast;
+
+/* Of the execution under way. */
+static struct {
+	int writers[CAST_SLOTS];     /* of each slot */
+	uint64_t states[CAST_SLOTS]; /* before the last step */
+	unsigned dead, waiting;      /* threads, as bits */
+	/* What the thread is about to do in the watched loop. */
+	struct {
+		enum { ELSEWHERE, ATTENDING, LEAVING } act;
+		uint64_t now_ns;
+	} threads[EXPLORE_THREADS];
+} now;
+
+static const struct {
+	size_t offset;
+	const char *name;
+} fields[] = {FIELD(state), FIELD(sequence), FIELD(iterations), FIELD(active_ns),
+	FIELD(last_ns), FIELD(events), FIELD(other_waits), FIELD(kind), FIELD(life),
+	FIELD(max_ns), FIELD(thread), FIELD(descriptor), FIELD(born_ns), FIELD(ended_ns),
+	FIELD(past_life_ns), FIELD(long_count), FIELD(nested_wait_ns), FIELD(label),
+	FIELD(nested_since_ns), FIELD(ring), FIELD(iteration), FIELD(wakeup),
+	FIELD(padding)};
+
+/* The slot in which the address lies, or -1. */
+static int
+slot_at(const void *address)
+{
+	const char *first = (const char *)cast.segment.slots;
+	const char *at = address;
+
+	if (at < first || at >= first + CAST_SLOTS * sizeof(*cast.segment.slots))
+		return -1;
+	return (int)((size_t)(at - first) / sizeof(*cast.segment.slots));
+}
+
+/* The field, by its place in `fields`. */
+static unsigned
+field_at(const void *address)
+{
+	size_t offset =
+		(size_t)((const char *)address - (const char *)cast.segment.slots) %
+		sizeof(*cast.segment.slots);
+	unsigned i = sizeof(fields) / sizeof(*fields);
+
+	while (fields[--i].offset > offset)
+		;
+	return i;
+}
+
+const char *
+cast_name(const void *address)
+{
+	static char name[64];
+	int slot = slot_at(address);
+
+	if (slot < 0)
+		return NULL;
+	snprintf(name, sizeof(name), "slot %d %s", slot, fields[field_at(address)].name);
+	return name;
+}
+
+static struct segment
+make_segment(void)
+{
+	void *memory = aligned_alloc(4096, segment_size(CAST_SLOTS));
+
+	if (!memory)
+		abort();
+	memset(memory, 0, segment_size(CAST_SLOTS));
+	return slots_format(memory, CAST_SLOTS, slots_setup(&mutex_calls, mutex_tid(-1)));
+}
+
+void
+cast_set_up(void)
+{
+	cast.segment = make_segment();
+	loops_start(&cast.segment, &cast.live);
+}
+
+struct segment
+cast_another_segment(void)
+{
+	return make_segment();
+}
+
+void
+cast_watch(struct loop *loop)
+{
+	cast.loop = loop;
+	cast.slot = loop_slot(loop);
+}
+
+void
+cast_begin(void)
+{
+	cast.iterations = cast.slot ? cast.slot->iterations : 0;
+	cast.active_ns = cast.slot ? cast.slot->active_ns : 0;
+	memset(&now, 0, sizeof(now));
+	memset(cast.threads, 0, sizeof(cast.threads));
+	for (unsigned i = 0; i < CAST_SLOTS; i++) {
+		now.writers[i] = NOBODY;
+		now.states[i] = cast.segment.slots[i].state;
+	}
+}
+
+int
+cast_attend(uint64_t now_ns)
+{
+	int self = explore_self(), counts;
+
+	now.threads[self].act = ATTENDING;
+	now.threads[self].now_ns = now_ns;
+	counts = loop_attend(cast.loop, &cast.threads[self], now_ns);
+	now.threads[self].act = ELSEWHERE;
+	return counts;
+}
+
+void
+cast_unattend(uint64_t now_ns)
+{
+	int self = explore_self();
+
+	now.threads[self].act = LEAVING;
+	now.threads[self].now_ns = now_ns;
+	loop_unattend(cast.loop, now_ns, 0);
+	now.threads[self].act = ELSEWHERE;
+}
+
+unsigned
+cast_waiting(void)
+{
+	return (unsigned)__builtin_popcount(now.waiting);
+}
+
+void
+cast_died(unsigned thread)
+{
+	now.dead |= 1u << thread;
+	for (unsigned i = 0; i < CAST_SLOTS; i++)
+		if (cast.segment.threads[i].lock[0] == mutex_tid((int)thread))
+			explore_poke(cast.segment.threads[i].lock, SEGMENT_OWNER_DIED);
+}
+
+/* The state of the watched loop has changed. */
+static void
+watch_state(unsigned thread, uint64_t before, uint64_t state)
+{
+	uint64_t now_ns = now.threads[thread].now_ns;
+	int was_attended = before & SEGMENT_ATTENDED ? 1 : 0;
+
+	if (now.threads[thread].act == ATTENDING && !(now.waiting & 1u << thread)) {
+		now.waiting |= 1u << thread;
+		if (!was_attended && state & SEGMENT_RECORDING) {
+			cast.iterations++;
+			cast.active_ns += now_ns > before ? now_ns - before : 0;
+		}
+	} else if (now.threads[thread].act == LEAVING) {
+		now.waiting &= ~(1u << thread);
+	}
+	if (now.waiting ? (state & SEGMENT_WAITERS) != cast_waiting() ||
+				  !(state & SEGMENT_ATTENDED)
+			: state & SEGMENT_ATTENDED && state & SEGMENT_WAITERS)
+		explore_fail("%u threads wait and the state is %#llx", cast_waiting(),
+			(unsigned long long)state);
+}
+
+void
+cast_wrote(unsigned thread, const void *address)
+{
+	static const char *const added[] = {
+		"events", "other_waits", "nested_wait_ns", "nested_since_ns", "wakeup"};
+	int i = slot_at(address);
+	const char *field;
+	uint64_t state;
+
+	if (i < 0)
+		return;
+	field = fields[field_at(address)].name;
+	for (unsigned j = 0; j < sizeof(added) / sizeof(*added); j++)
+		if (strcmp(field, added[j]) == 0)
+			return;
+	if (strcmp(field, "state") != 0) {
+		if (now.writers[i] != (int)thread)
+			explore_fail("thread %u writes %s, which is thread %d's", thread,
+				cast_name(address), now.writers[i]);
+		return;
+	}
+	state = cast.segment.slots[i].state;
+	if (state == now.states[i])
+		return;
+	if (!(state & SEGMENT_RECORDING)) {
+		if (now.writers[i] != NOBODY && now.writers[i] != (int)thread &&
+			!(now.dead & 1u << now.writers[i]))
+			explore_fail("thread %u ends what thread %d is writing", thread,
+				now.writers[i]);
+		now.writers[i] = NOBODY;
+	} else if (now.writers[i] == NOBODY || now.dead & 1u << now.writers[i]) {
+		now.writers[i] = (int)thread;
+	}
+	if (&cast.segment.slots[i] == cast.slot)
+		watch_state(thread, now.states[i], state);
+	now.states[i] = state;
+}

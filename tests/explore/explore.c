@@ -1,0 +1,697 @@
+/* SPDX-License-Identifier: MIT */
+/* The coroutines, the choices between them and the way back: see explore.h. */
+
+#include "config.h"
+
+#include "tests/explore/explore.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include "tests/explore/private.h"
+
+#define STACK_BYTES (256 * 1024)
+#define STEPS_MAX 20000 /* of one execution: more are no bounded work */
+#define BUFFER 64
+#define TRACE 80 /* steps that are told at most */
+#define PAGE 4096
+#define PAGES 64 /* that the threads use */
+#define SHARED 512
+
+enum status { NEW, WAITS, DONE, DEAD };
+enum ended { BEGUN, COMPLETE, SEEN_BEFORE, MORE_SHARED, FAILED };
+
+/* A store that is not visible yet. */
+struct buffered {
+	void *address;
+	size_t bytes;
+	uint64_t value;
+	bool release;
+	unsigned fence; /* how many fences came before it */
+};
+
+struct thread {
+	enum status status;
+	jmp_buf place;
+	ucontext_t start;
+	char *stack;
+	uint64_t history; /* of all that it has read */
+	const struct access *next;
+	const void *written; /* by its last step, if that has not been told yet */
+	struct buffered buffer[BUFFER];
+	unsigned buffer_count, fences;
+};
+
+/* A choice: a thread to run, a thread to die, or a store to become visible. */
+enum act { RUN, DIE, FLUSH };
+struct choice {
+	uint8_t act, thread, entry;
+};
+struct fork {
+	struct choice *choices;
+	unsigned count, taken;
+};
+
+/* Which threads have used the words of a page of memory. */
+struct page {
+	uintptr_t address;
+	struct word {
+		uint8_t used, written, shared;
+	} words[PAGE / 8];
+};
+
+struct trace_step {
+	const char *what;
+	const void *address;
+	unsigned thread;
+	uint64_t value;
+};
+
+static const struct explore_scenario *scene;
+static struct thread threads[EXPLORE_THREADS];
+static int self = -1;
+static jmp_buf home;
+static bool deaths;
+static unsigned steps;
+static char failure[16384];
+static struct trace_step trace[STEPS_MAX + 1];
+static struct page pages[PAGES];
+static unsigned page_count, last_page;
+static uint64_t *shared[SHARED];
+static unsigned shared_count;
+
+static struct {
+	struct fork forks[STEPS_MAX];
+	unsigned count, depth;
+} path;
+
+/* What memory was before it was written. */
+static struct {
+	struct {
+		uint64_t *word, value;
+	} * entries;
+	size_t count, room;
+} journal;
+
+/* Keys of the states that were seen; 0: free. */
+static struct {
+	uint64_t *keys;
+	size_t count, room;
+} seen;
+
+static void *
+grow(void *memory, size_t bytes)
+{
+	memory = realloc(memory, bytes);
+	if (!memory)
+		abort();
+	return memory;
+}
+
+static uint64_t
+mix(uint64_t hash, uint64_t value)
+{
+	hash = (hash ^ value) * 0x9e3779b97f4a7c15u;
+	return hash ^ hash >> 29;
+}
+
+_Noreturn static void
+leave(enum ended ended)
+{
+	self = -1;
+	_longjmp(home, (int)ended);
+}
+
+static size_t
+tell_steps(char *to, size_t room)
+{
+	unsigned first = steps > TRACE ? steps - TRACE : 0;
+	size_t n = 0;
+
+	for (unsigned i = first; i < steps && n < room; i++) {
+		const char *name = scene->name ? scene->name(trace[i].address) : NULL;
+
+		n += (size_t)snprintf(to + n, room - n, "\n  thread %u: %s %s",
+			trace[i].thread, trace[i].what, name ? name : "");
+		if (!name && n < room)
+			n += (size_t)snprintf(to + n, room - n, "%p", trace[i].address);
+		if (n < room)
+			n += (size_t)snprintf(to + n, room - n, " %#llx",
+				(unsigned long long)trace[i].value);
+	}
+	return n;
+}
+
+void
+explore_fail(const char *format, ...)
+{
+	va_list args;
+	size_t n;
+
+	va_start(args, format);
+	n = (size_t)vsnprintf(failure, sizeof(failure), format, args);
+	va_end(args);
+	if (n < sizeof(failure))
+		tell_steps(failure + n, sizeof(failure) - n);
+	leave(FAILED);
+}
+
+int
+explore_self(void)
+{
+	return self;
+}
+
+enum explore_defect
+step_defect(void)
+{
+	return scene ? scene->defect : EXPLORE_SOUND;
+}
+
+/* --- memory --- */
+
+static void
+keep(uintptr_t address)
+{
+	uint64_t *word = (uint64_t *)(address & ~(uintptr_t)7);
+
+	if (journal.count == journal.room) {
+		journal.room = journal.room ? 2 * journal.room : 4096;
+		journal.entries =
+			grow(journal.entries, journal.room * sizeof(*journal.entries));
+	}
+	journal.entries[journal.count].word = word;
+	journal.entries[journal.count++].value = *word;
+}
+
+static void
+restore(void)
+{
+	while (journal.count) {
+		journal.count--;
+		*journal.entries[journal.count].word =
+			journal.entries[journal.count].value;
+	}
+}
+
+static bool
+is_private(uintptr_t address)
+{
+	uintptr_t stack = (uintptr_t)threads[self].stack, local = (uintptr_t)scene->local;
+
+	return (address >= stack && address < stack + STACK_BYTES) ||
+	       (address >= local && address < local + scene->local_bytes);
+}
+
+static struct word *
+find_word(uintptr_t address)
+{
+	uintptr_t start = address & ~(uintptr_t)(PAGE - 1);
+
+	if (last_page >= page_count || pages[last_page].address != start) {
+		for (last_page = 0; last_page < page_count; last_page++)
+			if (pages[last_page].address == start)
+				break;
+		if (last_page == PAGES)
+			abort();
+		if (last_page == page_count)
+			pages[page_count++].address = start;
+	}
+	return &pages[last_page].words[address % PAGE / 8];
+}
+
+/* Note that the running thread uses the word. Returns whether others do. */
+static bool
+note(uintptr_t address, bool writes)
+{
+	struct word *word = find_word(address);
+
+	word->used |= (uint8_t)(1 << self);
+	word->written |= writes;
+	if (word->written && word->used & (word->used - 1) && !word->shared) {
+		if (shared_count == SHARED)
+			abort();
+		word->shared = 1;
+		shared[shared_count++] = (uint64_t *)(address & ~(uintptr_t)7);
+		leave(MORE_SHARED);
+	}
+	return word->shared;
+}
+
+void
+explore_poke(uint32_t *word, uint32_t value)
+{
+	keep((uintptr_t)word);
+	*word = value;
+}
+
+/* --- choices --- */
+
+static void
+tell_written(unsigned i)
+{
+	const void *written = threads[i].written;
+
+	threads[i].written = NULL;
+	if (written && scene->wrote)
+		scene->wrote(i, written);
+}
+
+static void
+log_step(unsigned thread, const char *what, const void *address, uint64_t value)
+{
+	if (steps >= STEPS_MAX)
+		explore_fail("the work has no end");
+	trace[steps++] = (struct trace_step){what, address, thread, value};
+}
+
+static bool
+is_over(const struct thread *thread)
+{
+	return thread->status == DONE || thread->status == DEAD;
+}
+
+/* Whether a buffered store may become visible next: the first, or the one behind it. */
+static bool
+may_flush(const struct thread *thread, unsigned entry)
+{
+	const struct buffered *store = &thread->buffer[entry];
+
+	for (unsigned i = 0; i < entry; i++)
+		if (store->release || thread->buffer[i].fence < store->fence ||
+			thread->buffer[i].address == store->address)
+			return false;
+	return true;
+}
+
+/* Whether what must be visible before the thread's next step is. */
+static bool
+may_run(unsigned i)
+{
+	const struct thread *thread = &threads[i];
+
+	if (is_over(thread))
+		return false;
+	if (thread->status == NEW) {
+		for (unsigned j = 0; j < scene->count; j++)
+			if (scene->after[i] & 1u << j &&
+				(!is_over(&threads[j]) || threads[j].buffer_count))
+				return false;
+		return true;
+	}
+	if (thread->next->need == NEED_ALL)
+		return !thread->buffer_count;
+	for (unsigned j = 0; thread->next->need == NEED_WORD && j < thread->buffer_count;
+		j++)
+		if (((uintptr_t)thread->buffer[j].address ^
+			    (uintptr_t)thread->next->address) < 8)
+			return false;
+	return true;
+}
+
+/* All that may happen next; first that the running thread goes on. */
+static unsigned
+list_choices(struct choice *choices)
+{
+	unsigned count = 0, first = self >= 0 ? (unsigned)self : 0;
+
+	for (unsigned j = 0; j < scene->count; j++) {
+		unsigned i = (first + j) % scene->count;
+
+		if (may_run(i))
+			choices[count++] = (struct choice){RUN, (uint8_t)i, 0};
+	}
+	for (unsigned i = 0; i < scene->count; i++)
+		for (unsigned j = 0; j < 2 && j < threads[i].buffer_count; j++)
+			if (may_flush(&threads[i], j))
+				choices[count++] =
+					(struct choice){FLUSH, (uint8_t)i, (uint8_t)j};
+	for (unsigned i = 0; !deaths && i < scene->count; i++)
+		if (scene->mortal & 1u << i && threads[i].status == WAITS)
+			choices[count++] = (struct choice){DIE, (uint8_t)i, 0};
+	return count;
+}
+
+static uint64_t
+hash_state(void)
+{
+	uint64_t hash = deaths;
+
+	for (unsigned i = 0; i < scene->count; i++) {
+		const struct thread *thread = &threads[i];
+
+		hash = mix(mix(hash, thread->status), thread->history);
+		for (unsigned j = 0; j < thread->buffer_count; j++) {
+			hash = mix(hash, (uintptr_t)thread->buffer[j].address);
+			hash = mix(hash, thread->buffer[j].value);
+		}
+		hash = mix(hash, thread->buffer_count);
+	}
+	for (unsigned i = 0; i < shared_count; i++)
+		hash = mix(hash, *shared[i]);
+	return hash ? hash : 1;
+}
+
+static void
+add_key(uint64_t key)
+{
+	size_t i = key % seen.room;
+
+	while (seen.keys[i])
+		i = (i + 1) % seen.room;
+	seen.keys[i] = key;
+	seen.count++;
+}
+
+/* Whether the state has been seen; it has now. */
+static bool
+was_seen(uint64_t key)
+{
+	size_t i = key % seen.room, room = seen.room;
+	uint64_t *keys = seen.keys;
+
+	for (; keys[i]; i = (i + 1) % room)
+		if (keys[i] == key)
+			return true;
+	if (2 * seen.count >= room) {
+		seen.keys = calloc(4 * room, sizeof(*keys));
+		if (!seen.keys)
+			abort();
+		seen.room = 4 * room;
+		seen.count = 0;
+		for (size_t j = 0; j < room; j++)
+			if (keys[j])
+				add_key(keys[j]);
+		free(keys);
+	}
+	add_key(key);
+	return false;
+}
+
+/* What happens next: as it was, or the first of what has not been tried. */
+static struct choice
+choose(void)
+{
+	struct choice choices[EXPLORE_THREADS * 4];
+	struct fork *fork = &path.forks[path.depth];
+	unsigned count;
+
+	if (path.depth < path.count) {
+		path.depth++;
+		return fork->choices[fork->taken];
+	}
+	count = list_choices(choices);
+	if (!count)
+		leave(COMPLETE);
+	if (was_seen(hash_state()))
+		leave(SEEN_BEFORE);
+	if (path.depth == STEPS_MAX)
+		explore_fail("the work has no end");
+	fork->choices = grow(NULL, count * sizeof(*choices));
+	memcpy(fork->choices, choices, count * sizeof(*choices));
+	fork->count = count;
+	fork->taken = 0;
+	path.count = ++path.depth;
+	return choices[0];
+}
+
+static void
+put(const struct buffered *store)
+{
+	keep((uintptr_t)store->address);
+	memcpy(store->address, &store->value, store->bytes);
+}
+
+static void
+flush(unsigned i, unsigned entry)
+{
+	struct thread *thread = &threads[i];
+	struct buffered store = thread->buffer[entry];
+
+	log_step(i, "store", store.address, store.value);
+	put(&store);
+	thread->buffer_count--;
+	memmove(&thread->buffer[entry], &thread->buffer[entry + 1],
+		(thread->buffer_count - entry) * sizeof(store));
+	if (scene->wrote)
+		scene->wrote(i, store.address);
+}
+
+static void
+die(unsigned i)
+{
+	while (threads[i].buffer_count)
+		flush(i, 0);
+	log_step(i, "dies", NULL, 0);
+	deaths = true;
+	threads[i].status = DEAD;
+	if (scene->died)
+		scene->died(i);
+}
+
+static void
+go_on(void);
+
+static void
+run_thread(void)
+{
+	scene->threads[self]();
+	tell_written((unsigned)self);
+	threads[self].status = DONE;
+	go_on();
+	abort();
+}
+
+static void
+switch_to(unsigned i)
+{
+	static char locals[EXPLORE_THREADS][4096];
+	struct thread *thread = &threads[i];
+	bool is_new = thread->status == NEW;
+
+	if (self >= 0)
+		memcpy(locals[self], scene->local, scene->local_bytes);
+	if (is_new)
+		memset(locals[i], 0, scene->local_bytes);
+	memcpy(scene->local, locals[i], scene->local_bytes);
+	self = (int)i;
+	if (!is_new)
+		_longjmp(thread->place, 1);
+	thread->status = WAITS;
+	getcontext(&thread->start);
+	thread->start.uc_stack.ss_sp = thread->stack;
+	thread->start.uc_stack.ss_size = STACK_BYTES;
+	makecontext(&thread->start, run_thread, 0);
+	setcontext(&thread->start);
+}
+
+/* Let happen what is to happen next, until the thread that runs goes on. */
+static void
+go_on(void)
+{
+	for (;;) {
+		struct choice choice = choose();
+
+		if (choice.act == FLUSH) {
+			flush(choice.thread, choice.entry);
+		} else if (choice.act == DIE) {
+			die(choice.thread);
+		} else {
+			if (choice.thread == self)
+				return;
+			if (self < 0 || is_over(&threads[self]) ||
+				!_setjmp(threads[self].place))
+				switch_to(choice.thread);
+			return;
+		}
+	}
+}
+
+bool
+step(const struct access *access)
+{
+	uintptr_t address = (uintptr_t)access->address;
+	bool is_shared;
+
+	if (self < 0 || is_private(address))
+		return false;
+	is_shared = note(address, access->writes);
+	if (is_shared) {
+		tell_written((unsigned)self);
+		threads[self].next = access;
+		go_on();
+	}
+	if (access->writes)
+		keep(address);
+	return is_shared;
+}
+
+void
+step_done(const struct access *access, uint64_t value)
+{
+	struct thread *thread = &threads[self];
+
+	log_step((unsigned)self, access->what, access->address, value);
+	thread->history = mix(mix(thread->history, 1), value);
+	if (!access->writes)
+		return;
+	thread->written = access->address;
+	/* A plain write is made behind the call. */
+	if (access->what[0] != 'w')
+		tell_written((unsigned)self);
+}
+
+void
+explore_recall(uint64_t value)
+{
+	threads[self].history = mix(3, value);
+}
+
+bool
+step_buffers(void)
+{
+	return self >= 0 && scene->buffered;
+}
+
+void
+step_buffer(void *address, size_t bytes, uint64_t value, bool release)
+{
+	struct thread *thread = &threads[self];
+	struct buffered store = {address, bytes, value, release, thread->fences};
+
+	if (is_private((uintptr_t)address) || !note((uintptr_t)address, true)) {
+		if (!is_private((uintptr_t)address))
+			keep((uintptr_t)address);
+		memcpy(address, &value, bytes);
+		return;
+	}
+	thread->history = mix(thread->history, 2);
+	if (thread->buffer_count == BUFFER)
+		explore_fail("too many stores for the buffer");
+	thread->buffer[thread->buffer_count++] = store;
+}
+
+bool
+step_forward(const void *address, uint64_t *ret_value)
+{
+	if (!step_buffers())
+		return false;
+	for (unsigned i = threads[self].buffer_count; i--;)
+		if (threads[self].buffer[i].address == address) {
+			*ret_value = threads[self].buffer[i].value;
+			return true;
+		}
+	return false;
+}
+
+void
+step_fence(void)
+{
+	if (self >= 0)
+		threads[self].fences++;
+}
+
+/* --- executions --- */
+
+static enum ended
+execute(void)
+{
+	enum ended ended;
+
+	path.depth = 0;
+	steps = 0;
+	deaths = false;
+	for (unsigned i = 0; i < scene->count; i++) {
+		char *stack = threads[i].stack;
+
+		threads[i].status = NEW;
+		threads[i].stack = stack ? stack : grow(NULL, STACK_BYTES);
+		threads[i].history = 0;
+		threads[i].written = NULL;
+		threads[i].buffer_count = threads[i].fences = 0;
+	}
+	ended = (enum ended)_setjmp(home);
+	if (ended == BEGUN) {
+		if (scene->begin)
+			scene->begin();
+		go_on();
+	}
+	if (ended == COMPLETE && scene->end) {
+		ended = (enum ended)_setjmp(home);
+		if (ended == BEGUN) {
+			scene->end();
+			ended = COMPLETE;
+		}
+	}
+	restore();
+	return ended;
+}
+
+/* Leave the last fork that has another way. Returns whether there is one. */
+static bool
+turn_back(void)
+{
+	while (path.count) {
+		struct fork *fork = &path.forks[path.count - 1];
+
+		if (++fork->taken < fork->count)
+			return true;
+		free(fork->choices);
+		path.count--;
+	}
+	return false;
+}
+
+static void
+forget_path(void)
+{
+	while (path.count)
+		free(path.forks[--path.count].choices);
+}
+
+static void
+forget_states(void)
+{
+	free(seen.keys);
+	seen.room = 1 << 14;
+	seen.count = 0;
+	seen.keys = calloc(seen.room, sizeof(*seen.keys));
+	if (!seen.keys)
+		abort();
+}
+
+struct explore_result
+explore(const struct explore_scenario *scenario)
+{
+	struct explore_result result = {0};
+	enum ended ended;
+
+	scene = scenario;
+	shared_count = 0;
+	memset(pages, 0, sizeof(pages));
+	page_count = 0;
+	forget_states();
+	do {
+		ended = execute();
+		result.executions++;
+		if (steps > result.steps)
+			result.steps = steps;
+		if (ended == MORE_SHARED) {
+			forget_path();
+			forget_states();
+			result.executions = 0;
+			continue;
+		}
+		if (ended == FAILED)
+			result.failure = failure;
+	} while (ended != FAILED && (ended == MORE_SHARED || turn_back()));
+	forget_path();
+	result.states = seen.count;
+	result.words = shared_count;
+	scene = NULL;
+	return result;
+}
