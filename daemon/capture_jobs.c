@@ -13,12 +13,14 @@
 #include "daemon/capture.h"
 #include "daemon/frames.h"
 #include "daemon/namer.h"
+#include "daemon/quota.h"
 #include "daemon/trace.h"
 #include "daemon/worker.h"
 
 struct capture_jobs {
 	struct worker *worker;
 	struct namer *namer; /* the thread's */
+	struct quota *quota;
 	capture_jobs_fn fn;
 	void *arg;
 };
@@ -41,6 +43,7 @@ free_job(struct worker_job *head)
 	if (job->traces)
 		trace_close(&job->trace);
 	capture_free(job->capture);
+	quota_return(job->jobs->quota, job->request.uid, QUOTA_JOBS, 1);
 	free(job);
 }
 
@@ -52,7 +55,8 @@ work(struct worker_job *head)
 	if (job->traces)
 		job->error = trace_take(&job->trace, &job->capture);
 	if (job->capture)
-		namer_name(job->jobs->namer, job->capture, job->request.pid);
+		namer_name(job->jobs->namer, job->capture, job->request.pid,
+			job->request.uid);
 }
 
 /* Why a trace gave no stack. */
@@ -149,7 +153,8 @@ done(struct worker_job *head)
 }
 
 struct capture_jobs *
-capture_jobs_new(struct event_loop *loop, capture_jobs_fn fn, void *arg)
+capture_jobs_new(
+	struct event_loop *loop, struct quota *quota, capture_jobs_fn fn, void *arg)
 {
 	struct capture_jobs *jobs = calloc(1, sizeof(*jobs));
 
@@ -157,6 +162,7 @@ capture_jobs_new(struct event_loop *loop, capture_jobs_fn fn, void *arg)
 		return NULL;
 	jobs->fn = fn;
 	jobs->arg = arg;
+	jobs->quota = quota;
 	jobs->namer = namer_new();
 	jobs->worker = worker_new(loop);
 	if (!jobs->namer || !jobs->worker) {
@@ -179,10 +185,15 @@ capture_jobs_free(struct capture_jobs *jobs)
 static struct job *
 make_job(struct capture_jobs *jobs, const struct capture_jobs_request *request)
 {
-	struct job *job = calloc(1, sizeof(*job));
+	struct job *job;
 
-	if (!job)
+	if (quota_take(jobs->quota, request->uid, QUOTA_JOBS, 1) < 0)
 		return NULL;
+	job = calloc(1, sizeof(*job));
+	if (!job) {
+		quota_return(jobs->quota, request->uid, QUOTA_JOBS, 1);
+		return NULL;
+	}
 	job->head = (struct worker_job){.work = work, .done = done, .drop = free_job};
 	job->jobs = jobs;
 	job->request = *request;

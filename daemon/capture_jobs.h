@@ -16,6 +16,7 @@
 struct capture;
 struct capture_jobs;
 struct event_loop;
+struct quota;
 
 struct capture_jobs_outcome {
 	uint64_t stall;
@@ -24,9 +25,10 @@ struct capture_jobs_outcome {
 };
 typedef void (*capture_jobs_fn)(void *arg, struct capture_jobs_outcome *outcome);
 
-/* How each job has ended is told on the loop. NULL on failure. */
+/* How each job has ended is told on the loop. `quota` is borrowed. NULL on failure. */
 struct capture_jobs *
-capture_jobs_new(struct event_loop *loop, capture_jobs_fn fn, void *arg);
+capture_jobs_new(
+	struct event_loop *loop, struct quota *quota, capture_jobs_fn fn, void *arg);
 /* What is not done yet is dropped. */
 void
 capture_jobs_free(struct capture_jobs *jobs);
@@ -34,6 +36,7 @@ capture_jobs_free(struct capture_jobs *jobs);
 struct capture_jobs_request {
 	uint64_t stall; /* id */
 	pid_t pid;
+	uid_t uid;
 	int64_t shift_ns; /* the target's clock is ahead of ours */
 	uint64_t end_ns;  /* of the iteration, by the target's clock; 0: it lasts */
 	bool waits_gil;

@@ -23,6 +23,7 @@
 #include "daemon/capture_records.h"
 #include "daemon/doorbell.h"
 #include "daemon/event.h"
+#include "daemon/quota.h"
 #include "daemon/stalls.h"
 #include "probes/segment.h"
 
@@ -54,6 +55,7 @@ struct entry {
 	bool told;            /* that there is a stack, or why there is none */
 	int64_t shift_ns;
 	pid_t pid;
+	uid_t uid;
 	uint32_t runtime;
 	struct capture_records records;
 };
@@ -69,6 +71,7 @@ struct captures {
 	struct event_loop *loop;
 	struct doorbell *doorbell;
 	struct stalls *stalls;
+	struct quota *quota;
 	struct capture_jobs *jobs;
 	struct event_watch *watch; /* while there are those that linger */
 	struct captures_settings settings;
@@ -102,7 +105,8 @@ take_outcome(void *arg, struct capture_jobs_outcome *outcome)
 }
 
 struct captures *
-captures_new(struct event_loop *loop, struct doorbell *doorbell, struct stalls *stalls)
+captures_new(struct event_loop *loop, struct doorbell *doorbell, struct stalls *stalls,
+	struct quota *quota)
 {
 	struct captures *captures = calloc(1, sizeof(*captures));
 
@@ -111,7 +115,8 @@ captures_new(struct event_loop *loop, struct doorbell *doorbell, struct stalls *
 	captures->loop = loop;
 	captures->doorbell = doorbell;
 	captures->stalls = stalls;
-	captures->jobs = capture_jobs_new(loop, take_outcome, captures);
+	captures->quota = quota;
+	captures->jobs = capture_jobs_new(loop, quota, take_outcome, captures);
 	if (!captures->jobs) {
 		free(captures);
 		return NULL;
@@ -126,6 +131,7 @@ forget(struct captures *captures, struct entry *entry)
 		close(entry->records.place.segment);
 		captures->lingering--;
 	}
+	quota_return(captures->quota, entry->uid, QUOTA_STACKS, 1);
 	*entry = (struct entry){0};
 }
 
@@ -209,6 +215,7 @@ show(struct captures *captures, struct entry *entry, struct capture *capture,
 	struct capture_jobs_request request = {
 		.stall = entry->stall,
 		.pid = entry->pid,
+		.uid = entry->uid,
 		.runtime = entry->runtime,
 		.shift_ns = entry->shift_ns,
 		.end_ns = entry->end_ns,
@@ -321,6 +328,9 @@ ask_if_due(struct captures *captures, struct entry *entry,
 	} else if (!take_share(captures, place->groupname, has_had_one, now_ns)) {
 		tell(captures, entry, CAPTURES_LIMITED,
 			"the group had its captures of this minute", now_ns);
+	} else if (quota_do(captures->quota, place->uid, QUOTA_CAPTURES, now_ns) < 0) {
+		tell(captures, entry, CAPTURES_LIMITED,
+			"the user had its captures of this minute", now_ns);
 	} else {
 		entry->asked = true;
 		ask(captures, entry, place, now_ns);
@@ -343,10 +353,13 @@ entry_of(struct captures *captures, const struct captures_place *place, uint64_t
 			(!entry->forget_ns && now_ns - entry->looked_ns > FORGOTTEN_NS))
 			found = entry;
 	}
-	if (!found)
+	if (found && found->stall)
+		forget(captures, found);
+	if (!found || quota_take(captures->quota, place->uid, QUOTA_STACKS, 1) < 0)
 		return NULL;
 	*found = (struct entry){
 		.stall = place->stall,
+		.uid = place->uid,
 		.due_ns = captures->settings.threshold_ns
 				  ? captures->settings.threshold_ns
 				  : 1,

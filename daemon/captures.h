@@ -20,6 +20,7 @@
 struct captures;
 struct doorbell;
 struct event_loop;
+struct quota;
 struct segment_header;
 struct stalls;
 
@@ -27,7 +28,7 @@ struct stalls;
 enum captures_result {
 	CAPTURES_TAKEN,   /* gave a stack */
 	CAPTURES_LATE,    /* gave a stack, the JavaScript part after the fact */
-	CAPTURES_LIMITED, /* not asked for: the group had its share */
+	CAPTURES_LIMITED, /* not asked for: the group or the user had its share */
 	CAPTURES_OFF,     /* switched off, there or here */
 	CAPTURES_HANDLER, /* the program has SIGURG for itself */
 	CAPTURES_SILENT,  /* no answer in time */
@@ -51,6 +52,7 @@ struct captures_place {
 	uint64_t since_ns; /* of the iteration, as the target's clock has it */
 	int64_t shift_ns;  /* that clock is ahead of ours */
 	pid_t pid, tid;    /* of the loop's thread, as we count; 0: unknown */
+	uid_t uid;         /* of the process that registered */
 	int pidfd;         /* of the process that registered, or -1 */
 };
 
@@ -62,7 +64,8 @@ struct captures_settings {
 
 /* All is borrowed; `doorbell` may be NULL. NULL without memory. */
 struct captures *
-captures_new(struct event_loop *loop, struct doorbell *doorbell, struct stalls *stalls);
+captures_new(struct event_loop *loop, struct doorbell *doorbell, struct stalls *stalls,
+	struct quota *quota);
 /* Stops its thread; stacks that were not finished are dropped. */
 void
 captures_free(struct captures *captures);

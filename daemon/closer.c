@@ -17,26 +17,41 @@
 #include "daemon/gate.h"
 
 #define THREADS_MAX 256
-#define QUEUE_MAX 1024
+#define QUEUE_MAX 4096
 #define STACK_BYTES (64 * 1024)
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static int queue[QUEUE_MAX];
+static struct item {
+	int fd;
+	uid_t uid;
+} queue[QUEUE_MAX];
 static unsigned queued, threads;
+static uid_t closing_uids[THREADS_MAX];
 static unsigned closing; /* of the threads, those inside close() */
+
+/* One of the user's has been closed. */
+static void
+forget_closing(uid_t uid)
+{
+	unsigned i = 0;
+
+	while (closing_uids[i] != uid)
+		i++;
+	closing_uids[i] = closing_uids[--closing];
+}
 
 static void *
 work(void *arg)
 {
 	pthread_mutex_lock(&mutex);
 	while (queued) {
-		int fd = queue[--queued];
+		struct item item = queue[--queued];
 
-		closing++;
+		closing_uids[closing++] = item.uid;
 		pthread_mutex_unlock(&mutex);
-		close(fd);
+		close(item.fd);
 		pthread_mutex_lock(&mutex);
-		closing--;
+		forget_closing(item.uid);
 	}
 	threads--;
 	pthread_mutex_unlock(&mutex);
@@ -65,24 +80,31 @@ start_thread(void)
 }
 
 void
-closer_close(int fd)
+closer_close(int fd, uid_t uid)
 {
-	int handed_over = 0;
-
 	if (gate_in_memory(fd)) {
 		close(fd);
 		return;
 	}
 	pthread_mutex_lock(&mutex);
-	if (queued < QUEUE_MAX) {
-		queue[queued++] = fd;
-		if (threads == closing && threads < THREADS_MAX && start_thread() == 0)
-			threads++;
-		handed_over = threads > 0;
-		if (!handed_over)
-			queued--;
-	}
+	/* Rather than wait, leave it open: it takes many users to come to that. */
+	if (queued < QUEUE_MAX)
+		queue[queued++] = (struct item){fd, uid};
+	if (threads == closing && threads < THREADS_MAX && start_thread() == 0)
+		threads++;
 	pthread_mutex_unlock(&mutex);
-	if (!handed_over)
-		close(fd);
+}
+
+unsigned
+closer_waiting(uid_t uid)
+{
+	unsigned count = 0;
+
+	pthread_mutex_lock(&mutex);
+	for (unsigned i = 0; i < queued; i++)
+		count += queue[i].uid == uid;
+	for (unsigned i = 0; i < closing; i++)
+		count += closing_uids[i] == uid;
+	pthread_mutex_unlock(&mutex);
+	return count;
 }

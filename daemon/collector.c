@@ -19,6 +19,7 @@
 #include "daemon/groups.h"
 #include "daemon/ledger.h"
 #include "daemon/naming.h"
+#include "daemon/quota.h"
 #include "daemon/reception.h"
 #include "daemon/recovery.h"
 #include "daemon/stalls.h"
@@ -37,6 +38,7 @@
 
 struct collector {
 	struct event_loop *loop;
+	struct quota *quota;
 	struct groups *groups;
 	struct targets *targets;
 	struct reception *reception;
@@ -125,10 +127,14 @@ set_stalls(struct collector *collector, uint64_t threshold_ns, bool stacks,
 static int
 make_targets(struct collector *collector)
 {
+	collector->quota = quota_new();
 	collector->groups = groups_new();
-	if (collector->groups)
+	if (collector->quota && collector->groups) {
+		groups_set_quota(collector->groups, collector->quota);
 		collector->targets = targets_new(collector->loop, collector->groups,
-			&collector->naming, &collector->stalls, &collector->stats);
+			&collector->naming, &collector->stalls, &collector->stats,
+			collector->quota);
+	}
 	return collector->targets ? 0 : -ENOMEM;
 }
 
@@ -144,6 +150,7 @@ recover(struct collector *collector, struct fd_store *kept)
 		ledger_reject_history(ledger);
 		targets_free(collector->targets);
 		groups_free(collector->groups);
+		quota_free(collector->quota);
 		collector->targets = NULL;
 		*stats = (struct collector_stats){0};
 		if (make_targets(collector) < 0)
@@ -189,14 +196,15 @@ collector_open(struct event_loop *loop, const struct collector_options *options,
 	collector->period = event_every(loop, PERIOD_NS, read_some, collector);
 	if (!collector->watch || !collector->period)
 		goto fail;
-	r = reception_open(loop, options->socket, &calls, &collector->reception);
+	r = reception_open(
+		loop, options->socket, collector->quota, &calls, &collector->reception);
 	if (r == 0 && options->doorbell_path)
 		r = doorbell_open(options->doorbell_path, &collector->doorbell);
 	if (r < 0)
 		goto fail;
 	r = -ENOMEM;
-	collector->stalls.captures =
-		captures_new(loop, collector->doorbell, collector->stalls.stalls);
+	collector->stalls.captures = captures_new(
+		loop, collector->doorbell, collector->stalls.stalls, collector->quota);
 	if (!collector->stalls.captures)
 		goto fail;
 	set_stalls(collector, THRESHOLD_NS, true, CAPTURES_PER_MINUTE);
@@ -226,6 +234,7 @@ collector_close(struct collector *collector)
 	stalls_free(collector->stalls.stalls);
 	doorbell_close(collector->doorbell);
 	groups_free(collector->groups);
+	quota_free(collector->quota);
 	free(collector->own_groupname);
 	free(collector);
 }

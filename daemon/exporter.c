@@ -314,10 +314,12 @@ collect_stats(const struct collector_stats *stats, struct metrics *metrics)
 			(double)stats->rejected[reason]);
 	metrics_family(metrics, METRIC_COUNTER, "looplag_dropped_loops_total",
 		"Loops that could not be recorded, by what their process's segment had "
-		"too few of, or that could not be followed when looplagd was restarted.");
+		"too few of, or as their user had too many; or that could not be "
+		"followed when looplagd was restarted.");
 	add_value(metrics, "reason", "slots", (double)stats->dropped_slots);
 	add_value(metrics, "reason", "threads", (double)stats->dropped_threads);
 	add_value(metrics, "reason", "restart", (double)stats->dropped_restart);
+	add_value(metrics, "reason", "quota", (double)stats->dropped_quota);
 	metrics_family(metrics, METRIC_COUNTER, "looplag_captures_total",
 		"Stacks of stalled loops that were taken, or why not, by result.");
 	for (enum captures_result result = 0; result < CAPTURES_RESULTS; result++)

@@ -10,9 +10,7 @@
 #include <string.h>
 
 #include "daemon/event.h"
-
-/* Threads that are looked up in a second, so that nobody can keep us busy with it. */
-#define LOOKUPS_PER_SECOND 500
+#include "daemon/quota.h"
 
 /* A thread that owns a record, as it was found. */
 struct owner {
@@ -23,6 +21,7 @@ struct owner {
 
 struct family {
 	const struct reader *reader;
+	struct quota *quota;
 	struct owner *owners; /* by record */
 	pid_t pid;
 	uid_t uid;           /* its user */
@@ -31,7 +30,7 @@ struct family {
 };
 
 struct family *
-family_new(const struct reader *reader, pid_t pid, uid_t uid)
+family_new(const struct reader *reader, pid_t pid, uid_t uid, struct quota *quota)
 {
 	const struct segment_header *header = reader_header(reader);
 	struct family *family = calloc(1, sizeof(*family));
@@ -44,6 +43,7 @@ family_new(const struct reader *reader, pid_t pid, uid_t uid)
 		return NULL;
 	}
 	family->reader = reader;
+	family->quota = quota;
 	family->pid = pid;
 	family->uid = uid;
 	family->same_namespace = pid == (pid_t)header->pid;
@@ -77,19 +77,11 @@ record_count(const struct family *family)
 	return reader_header(family->reader)->thread_count;
 }
 
-/* Whether another thread may be looked up now. */
+/* Whether another thread may be looked up now: nobody can keep us busy with it. */
 static bool
-may_look_up(void)
+may_look_up(const struct family *family)
 {
-	static uint64_t second;
-	static unsigned lookups;
-	uint64_t now = event_now_ns() / 1000000000;
-
-	if (now != second) {
-		second = now;
-		lookups = 0;
-	}
-	return lookups++ < LOOKUPS_PER_SECOND;
+	return quota_do(family->quota, family->uid, QUOTA_LOOKUPS, event_now_ns()) == 0;
 }
 
 /* Whether the kernel can be asked for the family's threads by their numbers. */
@@ -111,9 +103,10 @@ is_first_thread(const struct family *family, uint32_t tid)
 static int
 look_up(const struct family *family, uint32_t tid, struct identity_thread *ret_thread)
 {
-	struct identity_thread found;
+	struct identity_thread found = {0};
 	int r = identity_thread(family->pid, family->same_namespace, (pid_t)tid, &found);
 
+	quota_owe(family->quota, family->uid, QUOTA_LOOKUPS, found.searched);
 	if (r == 0 && family->same_namespace && family->uid && found.uid != family->uid)
 		r = -EPERM;
 	if (r == 0)
@@ -137,7 +130,7 @@ find_owner(struct family *family, uint32_t record)
 	if (is_first_thread(family, thread.tid)) {
 		found.tgid = found.tid = family->pid;
 	} else if (reader_is_living(thread.owner) && can_look_up(family)) {
-		if (!may_look_up())
+		if (!may_look_up(family))
 			return NULL;
 		(void)look_up(family, thread.tid, &found);
 	}
@@ -228,7 +221,7 @@ family_label(struct family *family, uint32_t record, char ret_label[IDENTITY_NAM
 
 	strcpy(ret_label, "thread");
 	if (!found.is_main && reader_is_living(thread.owner) && can_look_up(family)) {
-		if (!may_look_up())
+		if (!may_look_up(family))
 			return false;
 		if (look_up(family, thread.tid, &found) < 0)
 			return true;

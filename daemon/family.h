@@ -15,11 +15,12 @@
 #include "daemon/reader.h"
 
 struct family;
+struct quota;
 
-/* `reader` is borrowed. `pid` is the registrant's as we count, 0 if we cannot see it.
- * NULL without memory. */
+/* `reader` and `quota` are borrowed. `pid` is the registrant's as we count, 0 if we cannot
+ * see it. NULL without memory. */
 struct family *
-family_new(const struct reader *reader, pid_t pid, uid_t uid);
+family_new(const struct reader *reader, pid_t pid, uid_t uid, struct quota *quota);
 void
 family_free(struct family *family);
 

@@ -8,14 +8,16 @@
 
 #include "daemon/groups.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/identity.h"
+#include "daemon/quota.h"
 #include "daemon/window.h"
 
 struct series {
 	const struct group *group;
+	uid_t uid; /* for whom it was made */
 	uint32_t id;
 	bool changed; /* since groups_each_changed() told of it */
 	char *loop;
@@ -32,6 +34,8 @@ struct series {
 struct group {
 	struct groups *groups;
 	char *name;
+	uid_t uid; /* who has chosen the name */
+	bool given;
 	char *runtime;
 	unsigned processes;
 	struct series **series;
@@ -39,6 +43,7 @@ struct group {
 };
 
 struct groups {
+	struct quota *quota;
 	struct group **groups;
 	size_t count;
 	size_t series_count; /* in all groups */
@@ -96,6 +101,14 @@ groups_free(struct groups *groups)
 	free(groups);
 }
 
+void
+groups_set_quota(struct groups *groups, struct quota *quota)
+{
+	groups->quota = quota;
+	quota_set_total(quota, QUOTA_GROUPS, GROUPS_MAX);
+	quota_set_total(quota, QUOTA_SERIES, GROUPS_SERIES_TOTAL_MAX);
+}
+
 struct group *
 groups_find(const struct groups *groups, const char *name)
 {
@@ -105,28 +118,99 @@ groups_find(const struct groups *groups, const char *name)
 	return NULL;
 }
 
-struct group *
-groups_get(struct groups *groups, const char *groupname)
+static struct group *
+group_new(struct groups *groups, const struct groups_name *name)
 {
-	struct group *group = groups_find(groups, groupname);
+	struct group *group;
 
-	if (group)
-		return group;
-	if (groups->count >= GROUPS_MAX && strcmp(groupname, GROUPS_OVERFLOW) != 0)
-		return groups_get(groups, GROUPS_OVERFLOW);
 	if (!grow(&groups->groups, groups->count))
 		return NULL;
 	group = calloc(1, sizeof(*group));
 	if (!group)
 		return NULL;
 	group->groups = groups;
-	group->name = strdup(groupname);
+	group->uid = name->uid;
+	group->given = name->given;
+	group->name = strdup(name->name);
 	if (!group->name) {
 		free(group);
 		return NULL;
 	}
 	groups->groups[groups->count++] = group;
 	return group;
+}
+
+/* Where those are that have no group of their own. */
+static struct group *
+get_overflow(struct groups *groups)
+{
+	const struct groups_name name = {.name = GROUPS_OVERFLOW, .given = true};
+	struct group *group = groups_find(groups, GROUPS_OVERFLOW);
+
+	return group ? group : group_new(groups, &name);
+}
+
+static bool
+is_for(const struct group *group, const struct groups_name *name)
+{
+	return group->given ? name->given : !name->given && group->uid == name->uid;
+}
+
+/* Find the group; if it is not there, what it must be called (`room` for that), or NULL: as
+ * it cannot be. */
+static struct group *
+search(const struct groups *groups, const struct groups_name *name,
+	char room[IDENTITY_NAME_BYTES], const char **ret_name)
+{
+	struct group *group = groups_find(groups, name->name);
+
+	*ret_name = name->name;
+	if (!group || is_for(group, name))
+		return group;
+	identity_clean(name->name, IDENTITY_NAME_BYTES, room);
+	identity_qualify(room, name->uid);
+	*ret_name = room;
+	group = groups_find(groups, room);
+	if (!group || is_for(group, name))
+		return group;
+	*ret_name = NULL;
+	return NULL;
+}
+
+struct group *
+groups_join(struct groups *groups, const struct groups_name *name)
+{
+	char room[IDENTITY_NAME_BYTES];
+	struct groups_name made = *name;
+	struct group *group;
+
+	if (strcmp(name->name, GROUPS_OVERFLOW) == 0)
+		return get_overflow(groups);
+	group = search(groups, name, room, &made.name);
+	if (group)
+		return group;
+	if (!made.name || groups->count >= GROUPS_MAX ||
+		quota_take(groups->quota, name->given ? 0 : name->uid, QUOTA_GROUPS, 1) <
+			0)
+		return get_overflow(groups);
+	return group_new(groups, &made);
+}
+
+struct group *
+groups_get(struct groups *groups, const char *groupname)
+{
+	const struct groups_name name = {.name = groupname, .given = true};
+
+	return groups_join(groups, &name);
+}
+
+struct group *
+groups_seek(const struct groups *groups, const struct groups_name *name)
+{
+	char room[IDENTITY_NAME_BYTES];
+	const char *made;
+
+	return search(groups, name, room, &made);
 }
 
 void
@@ -147,25 +231,19 @@ group_add_process(struct group *group, int change)
 		group->processes = 0;
 }
 
-struct series *
-group_series(struct group *group, const char *loop)
+static struct series *
+series_new(struct group *group, const char *loop, uid_t uid)
 {
 	struct groups *groups = group->groups;
 	struct series *series;
 
-	for (size_t i = 0; i < group->series_count; i++)
-		if (strcmp(group->series[i]->loop, loop) == 0)
-			return group->series[i];
-	if ((group->series_count >= GROUPS_SERIES_MAX ||
-		    groups->series_count >= GROUPS_SERIES_TOTAL_MAX) &&
-		strcmp(loop, GROUPS_OVERFLOW) != 0)
-		return group_series(group, GROUPS_OVERFLOW);
 	if (!grow(&group->series, group->series_count))
 		return NULL;
 	series = calloc(1, sizeof(*series));
 	if (!series)
 		return NULL;
 	series->group = group;
+	series->uid = uid;
 	series->id = (uint32_t)groups->series_count;
 	series->changed = true;
 	series->loop = strdup(loop);
@@ -176,6 +254,28 @@ group_series(struct group *group, const char *loop)
 	group->series[group->series_count++] = series;
 	groups->series_count++;
 	return series;
+}
+
+struct series *
+group_series_for(struct group *group, const char *loop, uid_t uid)
+{
+	struct groups *groups = group->groups;
+
+	for (size_t i = 0; i < group->series_count; i++)
+		if (strcmp(group->series[i]->loop, loop) == 0)
+			return group->series[i];
+	if (strcmp(loop, GROUPS_OVERFLOW) != 0 &&
+		(group->series_count >= GROUPS_SERIES_MAX ||
+			groups->series_count >= GROUPS_SERIES_TOTAL_MAX ||
+			quota_take(groups->quota, uid, QUOTA_SERIES, 1) < 0))
+		return group_series_for(group, GROUPS_OVERFLOW, uid);
+	return series_new(group, loop, uid);
+}
+
+struct series *
+group_series(struct group *group, const char *loop)
+{
+	return group_series_for(group, loop, 0);
 }
 
 void
@@ -279,6 +379,19 @@ const char *
 series_groupname(const struct series *series)
 {
 	return series->group->name;
+}
+
+uid_t
+series_uid(const struct series *series)
+{
+	return series->uid;
+}
+
+uid_t
+series_group_uid(const struct series *series, bool *ret_given)
+{
+	*ret_given = series->group->given;
+	return series->group->uid;
 }
 
 uint32_t

@@ -10,8 +10,10 @@
 #ifndef LOOPLAG_DAEMON_GROUPS_H
 #define LOOPLAG_DAEMON_GROUPS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "daemon/counters.h"
 #include "daemon/stall.h"
@@ -23,6 +25,7 @@
 
 struct groups;
 struct group;
+struct quota;
 struct series;
 
 /* The stalls of a series that have ended, by cause. */
@@ -58,8 +61,31 @@ groups_new(void);
 void
 groups_free(struct groups *groups);
 
-/* The group of that name, made if need be; past GROUPS_MAX the one called "other".
- * Borrowed from `groups`. NULL without memory. */
+/* From now on users take groups and series from that quota. Borrowed. */
+void
+groups_set_quota(struct groups *groups, struct quota *quota);
+
+/*
+ * What a target is to be called. A name that is given, by the kernel or a rule, is one group
+ * whoever is in it. One that a process has chosen is a group of that user's alone: if the
+ * group of that name is not, it is called NAME@UID instead.
+ */
+struct groups_name {
+	const char *name;
+	uid_t uid;
+	bool given;
+};
+
+/* The target's group, made if need be; past GROUPS_MAX, or the user's quota, the one called
+ * "other". Borrowed from `groups`. NULL without memory. */
+struct group *
+groups_join(struct groups *groups, const struct groups_name *name);
+
+/* The same if it is there, or NULL. */
+struct group *
+groups_seek(const struct groups *groups, const struct groups_name *name);
+
+/* groups_join() for a name that is given. */
 struct group *
 groups_get(struct groups *groups, const char *groupname);
 
@@ -75,8 +101,12 @@ group_set_runtime(struct group *group, const char *runtime);
 void
 group_add_process(struct group *group, int change);
 
-/* The group's series of that label, made if need be; past either maximum the one called
- * "other". Borrowed. NULL without memory. */
+/* The group's series of that label, made if need be for that user; past either maximum, or
+ * the user's quota, the one called "other". Borrowed. NULL without memory. */
+struct series *
+group_series_for(struct group *group, const char *loop, uid_t uid);
+
+/* The same for root. */
 struct series *
 group_series(struct group *group, const char *loop);
 
@@ -118,6 +148,12 @@ const char *
 series_loop(const struct series *series);
 const char *
 series_groupname(const struct series *series);
+
+/* For whom it was made, and whose the group is. */
+uid_t
+series_uid(const struct series *series);
+uid_t
+series_group_uid(const struct series *series, bool *ret_given);
 
 /* A number of its own among all series, below GROUPS_SERIES_MAX_ID. */
 #define GROUPS_SERIES_MAX_ID (GROUPS_SERIES_TOTAL_MAX + GROUPS_MAX + 1)

@@ -97,6 +97,16 @@ check_message(const struct received *received, enum collector_reason *ret_reason
 	return gate_check(received->fds[0], hello->segment_size, ret_reason);
 }
 
+static uid_t
+find_user(int connection)
+{
+	struct ucred peer = {.uid = (uid_t)-1};
+	socklen_t size = sizeof(peer);
+
+	(void)getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+	return peer.uid;
+}
+
 int
 hello_receive(int connection, struct segment_hello *ret_hello, int *ret_fd,
 	enum collector_reason *ret_reason)
@@ -111,7 +121,7 @@ hello_receive(int connection, struct segment_hello *ret_hello, int *ret_fd,
 	r = check_message(&received, ret_reason);
 	if (r < 0) {
 		for (unsigned i = 0; i < received.fd_count; i++)
-			closer_close(received.fds[i]);
+			closer_close(received.fds[i], find_user(connection));
 		return r;
 	}
 	*ret_hello = received.hello;

@@ -17,7 +17,6 @@
 
 #define FILE_BYTES 8192
 #define PATH_BYTES 96
-#define THREADS_SEARCHED 4096
 #define NS_PER_SECOND 1000000000ll
 
 /* The beginning of a file, as a string. Returns 0 or -errno. */
@@ -230,6 +229,18 @@ identity_clean(const char *name, size_t size, char ret_name[IDENTITY_NAME_BYTES]
 }
 
 void
+identity_qualify(char name[IDENTITY_NAME_BYTES], uid_t uid)
+{
+	char whole[IDENTITY_NAME_BYTES], suffix[16];
+
+	snprintf(suffix, sizeof(suffix), "@%u", uid);
+	/* What it cuts through is cleaned away. */
+	identity_clean(name, IDENTITY_NAME_BYTES - 1 - strlen(suffix), whole);
+	strcat(whole, suffix);
+	strcpy(name, whole);
+}
+
+void
 identity_trim(char *name)
 {
 	size_t length = strlen(name), digits = length;
@@ -377,12 +388,12 @@ search_threads(pid_t pid, pid_t tid, struct identity_thread *ret_thread)
 	dir = opendir(path);
 	if (!dir)
 		return -errno;
-	for (int i = 0; i < THREADS_SEARCHED && r == -ENOENT; i++) {
-		entry = readdir(dir);
-		if (!entry)
-			break;
-		if (isdigit((unsigned char)entry->d_name[0]))
-			r = take_thread((pid_t)atoi(entry->d_name), tid, ret_thread);
+	while (ret_thread->searched < IDENTITY_SEARCHED && r == -ENOENT &&
+		(entry = readdir(dir))) {
+		if (!isdigit((unsigned char)entry->d_name[0]))
+			continue;
+		ret_thread->searched++;
+		r = take_thread((pid_t)atoi(entry->d_name), tid, ret_thread);
 	}
 	closedir(dir);
 	return r;
@@ -400,7 +411,7 @@ search_children(pid_t pid, pid_t tid, struct identity_thread *ret_thread)
 	for (r = r < 0 ? r : -ENOENT; r == -ENOENT;) {
 		pid_t child = (pid_t)strtol(s, &s, 10);
 
-		if (child <= 0)
+		if (child <= 0 || ret_thread->searched >= IDENTITY_SEARCHED)
 			break;
 		r = search_threads(child, tid, ret_thread);
 	}
@@ -413,6 +424,7 @@ identity_thread(
 {
 	int r;
 
+	ret_thread->searched = 0;
 	if (same_namespace)
 		return take_thread(tid, tid, ret_thread);
 	r = search_threads(pid, tid, ret_thread);

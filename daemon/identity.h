@@ -16,6 +16,7 @@
 
 #define IDENTITY_NAME_BYTES 256 /* with the final 0 */
 #define IDENTITY_CGROUP_BYTES 4096
+#define IDENTITY_SEARCHED 1024
 
 /* The deepest systemd service in /proc/PID/cgroup, user@N.service excepted. Returns 0 or
  * -ENOENT. */
@@ -38,6 +39,10 @@ identity_command(pid_t pid, char ret_command[IDENTITY_NAME_BYTES]);
  * characters; "" if there is nothing in it. */
 void
 identity_clean(const char *name, size_t size, char ret_name[IDENTITY_NAME_BYTES]);
+
+/* Let a name tell whose it is: "NAME@UID", with the end of a very long one cut off. In place. */
+void
+identity_qualify(char name[IDENTITY_NAME_BYTES], uid_t uid);
 
 /* A thread's name as the label of its loops: without a trailing number and what joins it
  * on, "worker-3" is "worker". A name of digits alone stays. In place. */
@@ -67,13 +72,14 @@ struct identity_thread {
 	pid_t tid, tgid; /* as we count */
 	uid_t uid;       /* it acts as */
 	bool is_main;
+	unsigned searched; /* threads that were looked at besides */
 	char name[IDENTITY_NAME_BYTES];
 };
 
 /*
  * The thread that the process calls `tid`, its own or one of a child. Without the same pid
- * namespace its numbers are not ours, and it and its children are searched. Returns 0,
- * -ENOENT, or another -errno.
+ * namespace its numbers are not ours, and it and its children are searched, up to
+ * IDENTITY_SEARCHED threads. Returns 0, -ENOENT, or another -errno, and `searched` in any case.
  */
 __attribute__((warn_unused_result)) int
 identity_thread(

@@ -62,6 +62,7 @@ struct namer {
 	int channel;
 	struct {
 		pid_t pid;
+		uid_t uid;
 		uint64_t until_ns;
 	} offenders[OFFENDERS];
 	unsigned offences;
@@ -295,25 +296,26 @@ read_page(const struct page *page, struct capture *capture)
 	}
 }
 
-/* Whether the process has spoilt a child not long ago. */
+/* Whether the process, or its user, has spoilt a child not long ago. */
 static bool
-is_offender(const struct namer *namer, pid_t pid)
+is_offender(const struct namer *namer, pid_t pid, uid_t uid)
 {
 	for (size_t i = 0; i < OFFENDERS; i++)
-		if (namer->offenders[i].pid == pid &&
+		if ((namer->offenders[i].pid == pid ||
+			    (uid && namer->offenders[i].uid == uid)) &&
 			event_now_ns() < namer->offenders[i].until_ns)
 			return true;
 	return false;
 }
 
 void
-namer_name(struct namer *namer, struct capture *capture, pid_t pid)
+namer_name(struct namer *namer, struct capture *capture, pid_t pid, uid_t uid)
 {
 	unsigned offence;
 	bool fresh;
 	int r;
 
-	if (!capture->native_count || is_offender(namer, pid))
+	if (!capture->native_count || is_offender(namer, pid, uid))
 		return;
 	do {
 		fresh = !namer->child;
@@ -331,5 +333,6 @@ namer_name(struct namer *namer, struct capture *capture, pid_t pid)
 	}
 	offence = namer->offences++ % OFFENDERS;
 	namer->offenders[offence].pid = pid;
+	namer->offenders[offence].uid = uid;
 	namer->offenders[offence].until_ns = event_now_ns() + PAUSE_NS;
 }

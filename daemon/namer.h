@@ -3,7 +3,7 @@
  * Names for native frames, found by a process of our own (symbolizer.h says how). Files that
  * a target has made may be large or malformed, or lie where nobody answers: what they can
  * spoil is a child that may use so much memory and so much time, and is replaced then. Who
- * has spoilt one gets no names for a while.
+ * has spoilt one, the process or any user but root, gets no names for a while.
  *
  *	caller    request in shared memory, a byte ->  child: symbolizer_name()
  *	          <- a byte, or no answer in time: kill
@@ -29,9 +29,9 @@ void
 namer_free(struct namer *namer);
 
 /* Fill in what can be found for the capture's native frames. `pid` is a process that has
- * loaded the modules, 0: none is known. */
+ * loaded the modules, 0: none is known; `uid` is its user. */
 void
-namer_name(struct namer *namer, struct capture *capture, pid_t pid);
+namer_name(struct namer *namer, struct capture *capture, pid_t pid, uid_t uid);
 
 /* The child; 0: there is none just now. */
 pid_t

@@ -5,9 +5,11 @@
 
 #include "daemon/naming.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/configuration.h"
 #include "daemon/rules.h"
 
 /* What the kernel says of a guest; "" where it says nothing. */
@@ -15,6 +17,20 @@ struct facts {
 	char unit[IDENTITY_NAME_BYTES], command[IDENTITY_NAME_BYTES];
 	char cgroup[IDENTITY_CGROUP_BYTES];
 };
+
+/* The units of a user's own manager have the names that this user wants. */
+static void
+qualify_unit(struct facts *facts)
+{
+	static const char manager[] = "/user@";
+	const char *found = strstr(facts->cgroup, manager);
+	unsigned uid;
+	int end = 0;
+
+	if (found && sscanf(found + strlen(manager), "%u.service/%n", &uid, &end) == 1 &&
+		end)
+		identity_qualify(facts->unit, uid);
+}
 
 static void
 ask_kernel(const struct naming *naming, const struct reception_guest *guest,
@@ -24,10 +40,12 @@ ask_kernel(const struct naming *naming, const struct reception_guest *guest,
 		ret_facts->unit[0] = 0;
 	if (identity_command(guest->pid, ret_facts->command) < 0)
 		ret_facts->command[0] = 0;
-	if (!naming->rule_count || identity_cgroup(guest->pid, ret_facts->cgroup) < 0)
+	if (identity_cgroup(guest->pid, ret_facts->cgroup) < 0)
 		ret_facts->cgroup[0] = 0;
 	if (!reception_is_current(guest))
 		ret_facts->unit[0] = ret_facts->command[0] = ret_facts->cgroup[0] = 0;
+	if (ret_facts->unit[0])
+		qualify_unit(ret_facts);
 }
 
 static bool
@@ -43,29 +61,55 @@ name_by_rule(const struct naming *naming, const struct facts *facts,
 	return rules_name(naming->rules, naming->rule_count, known, ret_name);
 }
 
-void
-naming_group(const struct naming *naming, const struct reception_guest *guest,
-	char ret_name[IDENTITY_NAME_BYTES])
+/* Whether a name may be another's, who has it from the kernel, a rule, or us. */
+static bool
+is_reserved(const struct naming *naming, const char *name)
+{
+	if (strstr(name, ".service") ||
+		(naming->own_groupname && strcmp(name, naming->own_groupname) == 0))
+		return true;
+	for (size_t i = 0; i < naming->rule_count; i++)
+		if (strcmp(name, naming->rules[i].name) == 0)
+			return true;
+	return false;
+}
+
+/* What the process has chosen to be called. */
+static void
+name_by_choice(const struct naming *naming, const struct reception_guest *guest,
+	const char *command, char ret_name[IDENTITY_NAME_BYTES])
 {
 	const struct segment_hello *hello = &guest->hello;
-	struct facts facts;
 
-	if (naming->own_groupname && guest->pid == getpid()) {
-		identity_clean(naming->own_groupname, IDENTITY_NAME_BYTES, ret_name);
-		return;
-	}
-	ask_kernel(naming, guest, &facts);
-	if (name_by_rule(naming, &facts, ret_name))
-		return;
 	identity_clean(hello->group, sizeof(hello->group), ret_name);
-	if (facts.unit[0])
-		strcpy(ret_name, facts.unit);
-	else if (!ret_name[0] && facts.command[0])
-		strcpy(ret_name, facts.command);
-	else if (!ret_name[0])
+	if (!ret_name[0])
+		strcpy(ret_name, command);
+	if (!ret_name[0])
 		identity_clean(hello->exe, sizeof(hello->exe), ret_name);
 	if (!ret_name[0])
 		strcpy(ret_name, "unknown");
+	if (is_reserved(naming, ret_name))
+		identity_qualify(ret_name, guest->uid);
+}
+
+bool
+naming_group(const struct naming *naming, const struct reception_guest *guest,
+	char ret_name[IDENTITY_NAME_BYTES])
+{
+	static struct facts facts;
+
+	if (naming->own_groupname && guest->pid == getpid()) {
+		identity_clean(naming->own_groupname, IDENTITY_NAME_BYTES, ret_name);
+		return true;
+	}
+	ask_kernel(naming, guest, &facts);
+	if (name_by_rule(naming, &facts, ret_name))
+		return true;
+	if (facts.unit[0])
+		strcpy(ret_name, facts.unit);
+	else
+		name_by_choice(naming, guest, facts.command, ret_name);
+	return facts.unit[0];
 }
 
 const char *

@@ -20,8 +20,9 @@ struct naming {
 
 /* The first rule that matches; else the systemd unit, unless those are ignored; else the
  * target's own wish; else its command name. What only the kernel can tell is taken from it
- * alone, while the process's number is surely its own. */
-void
+ * alone, while the process's number is surely its own. Returns whether the name is given: no
+ * choice of the process's or its user's. */
+bool
 naming_group(const struct naming *naming, const struct reception_guest *guest,
 	char ret_name[IDENTITY_NAME_BYTES]);
 

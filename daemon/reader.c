@@ -13,7 +13,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define TRIES 20
 #define GLANCE offsetof(struct segment_slot, label)
 #define HOT offsetof(struct segment_slot, ring)
 #define REST (offsetof(struct segment_slot, padding) - HOT)
@@ -190,14 +189,14 @@ read_rest(struct reader *reader, uint64_t offset, struct segment_slot *hot,
 }
 
 enum reader_result
-reader_read_slot(
-	struct reader *reader, uint32_t index, int torn_ok, struct segment_slot *slot)
+reader_read_slot(struct reader *reader, uint32_t index, int torn_ok, unsigned tries,
+	struct segment_slot *slot)
 {
 	uint64_t offset = slot_offset(reader, index);
 	enum reader_result result = READER_BUSY;
 	struct segment_slot hot; /* its first part */
 
-	for (int i = 0; i < TRIES && result != READER_WHOLE; i++) {
+	for (unsigned i = 0; i < tries && result != READER_WHOLE; i++) {
 		if (read_at(reader->fd, &hot, HOT, offset) < 0)
 			return READER_BUSY;
 		if (result == READER_BUSY && memcmp(&hot, slot, HOT) == 0)

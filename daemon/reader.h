@@ -65,14 +65,16 @@ enum reader_result {
 	READER_BUSY,  /* it was written to whenever it was read */
 };
 
+#define READER_TRIES 20 /* as many as anybody needs whose writer runs */
+
 /*
- * Read a slot. `slot` holds what the last reading gave, zeros at first; when the answer is
+ * Read a slot, with so many tries. `slot` holds what the last reading gave, zeros at first; when the answer is
  * READER_BUSY only its fields before the ring are still that. READER_TORN comes instead of
  * that only if `torn_ok`: a writer may have died while it wrote, or write all the time.
  */
 enum reader_result
-reader_read_slot(
-	struct reader *reader, uint32_t index, int torn_ok, struct segment_slot *slot);
+reader_read_slot(struct reader *reader, uint32_t index, int torn_ok, unsigned tries,
+	struct segment_slot *slot);
 
 /*
  * Quick looks, which promise nothing about one moment. Return 0 or -errno.

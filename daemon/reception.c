@@ -19,6 +19,7 @@
 #include "daemon/event.h"
 #include "daemon/hello.h"
 #include "daemon/identity.h"
+#include "daemon/quota.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
@@ -44,6 +45,7 @@ struct connection {
 
 struct reception {
 	struct event_loop *loop;
+	struct quota *quota;
 	struct reception_calls calls;
 	struct event_watch *listening;
 	struct event_watch *pause;    /* when we listen again; NULL: we do */
@@ -59,12 +61,35 @@ refuse(struct reception *reception, enum collector_reason reason)
 	reception->calls.refuse(reception->calls.arg, reason);
 }
 
+/* Whether a connection has something in it, which only closing it will get rid of: with
+ * credentials wanted no message can look like none. Nothing more comes in. */
+static bool
+has_unheard(int fd)
+{
+	const int on = 1;
+	struct msghdr message = {0};
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
+	(void)shutdown(fd, SHUT_RD);
+	return recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT) > 0 ||
+	       message.msg_flags & MSG_CTRUNC;
+}
+
+static void
+hang_up(int fd, uid_t uid)
+{
+	if (has_unheard(fd))
+		closer_close(fd, uid);
+	else
+		close(fd);
+}
+
 static void
 dismiss(struct connection *connection)
 {
 	TAILQ_REMOVE(&connection->reception->waiting, connection, entry);
 	event_watch_free(connection->watch);
-	closer_close(connection->fd);
+	hang_up(connection->fd, connection->uid);
 	free(connection);
 }
 
@@ -154,8 +179,14 @@ hear(struct connection *connection)
 	struct reception *reception = connection->reception;
 	struct reception_guest guest = {.pid = connection->pid, .uid = connection->uid};
 	enum collector_reason reason;
-	int r = hello_receive(connection->fd, &guest.hello, &guest.fd, &reason);
+	int r;
 
+	/* What it sends next may be as slow to close. */
+	if (closer_waiting(connection->uid) > CLOSER_WAITING_MAX) {
+		refuse(reception, COLLECTOR_QUOTA);
+		return 1;
+	}
+	r = hello_receive(connection->fd, &guest.hello, &guest.fd, &reason);
 	if (r == -EAGAIN)
 		return 0;
 	if (r < 0) {
@@ -179,23 +210,27 @@ on_message(void *arg)
 	set_deadline(reception);
 }
 
-/* See to it that one user has room for one connection more. The oldest has to go, never
- * the newest: among many that say nothing that may be the one whose message is on its way.
- * What the oldest has sent meanwhile is heard. */
+/* See to it that there is room for one connection more of that user. The oldest has to go,
+ * never the newest: among many that say nothing that may be the one whose message is on its
+ * way. What the oldest has sent meanwhile is heard. */
 static void
 make_room(struct reception *reception, uid_t uid)
 {
 	struct connection *connection, *oldest = NULL;
-	unsigned count = 0;
+	unsigned of_user = 0, all = 0;
 
 	TAILQ_FOREACH (connection, &reception->waiting, entry) {
+		all++;
 		if (connection->uid != uid)
 			continue;
 		if (!oldest)
 			oldest = connection;
-		count++;
+		of_user++;
 	}
-	if (count < RECEPTION_WAITING_MAX)
+	if (of_user < RECEPTION_WAITING_MAX)
+		oldest = all < RECEPTION_WAITING_ALL ? NULL
+						     : TAILQ_FIRST(&reception->waiting);
+	if (!oldest)
 		return;
 	if (!hear(oldest))
 		refuse(reception, COLLECTOR_QUOTA);
@@ -232,7 +267,13 @@ connection_new(struct reception *reception, int fd)
 	if (!connection || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) {
 		free(connection);
 		refuse(reception, COLLECTOR_RESOURCES);
-		closer_close(fd);
+		hang_up(fd, (uid_t)-1);
+		return NULL;
+	}
+	if (quota_do(reception->quota, peer.uid, QUOTA_HANDSHAKES, event_now_ns()) < 0) {
+		free(connection);
+		refuse(reception, COLLECTOR_QUOTA);
+		hang_up(fd, peer.uid);
 		return NULL;
 	}
 	connection->reception = reception;
@@ -302,7 +343,7 @@ on_connect(void *arg)
 	}
 	for (unsigned i = 0; i < count; i++) {
 		if (hear(batch[i])) {
-			closer_close(batch[i]->fd);
+			hang_up(batch[i]->fd, batch[i]->uid);
 			free(batch[i]);
 		} else {
 			let_wait(batch[i]);
@@ -311,8 +352,8 @@ on_connect(void *arg)
 }
 
 int
-reception_open(struct event_loop *loop, int socket, const struct reception_calls *calls,
-	struct reception **ret_reception)
+reception_open(struct event_loop *loop, int socket, struct quota *quota,
+	const struct reception_calls *calls, struct reception **ret_reception)
 {
 	struct reception *reception = calloc(1, sizeof(*reception));
 
@@ -320,6 +361,7 @@ reception_open(struct event_loop *loop, int socket, const struct reception_calls
 		return -ENOMEM;
 	TAILQ_INIT(&reception->waiting);
 	reception->loop = loop;
+	reception->quota = quota;
 	reception->calls = *calls;
 	reception->socket = socket;
 	reception->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);

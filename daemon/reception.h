@@ -2,8 +2,8 @@
 /*
  * The reception: accepts connections on the probe socket and waits, for two seconds at
  * most, for their one message. Whoever says nothing does no harm: the longest silent have
- * to go when one user has too many, and a connection that has something to say is heard
- * at once.
+ * to go when one user, or all together, have too many, and a connection that has something
+ * to say is heard at once. Who connects too often is sent away unheard.
  */
 #ifndef LOOPLAG_DAEMON_RECEPTION_H
 #define LOOPLAG_DAEMON_RECEPTION_H
@@ -17,6 +17,7 @@
 #define RECEPTION_WAIT_NS 2000000000ull
 /* Connections of one user: more than anybody makes between a good one and its message. */
 #define RECEPTION_WAITING_MAX 128
+#define RECEPTION_WAITING_ALL 256 /* of all users together */
 
 /* A target that asks to be let in. */
 struct reception_guest {
@@ -41,11 +42,12 @@ struct reception_calls {
 
 struct reception;
 struct event_loop;
+struct quota;
 
-/* `socket` is borrowed. Returns 0 or -errno. */
+/* `socket` and `quota` are borrowed. Returns 0 or -errno. */
 __attribute__((warn_unused_result)) int
-reception_open(struct event_loop *loop, int socket, const struct reception_calls *calls,
-	struct reception **ret_reception);
+reception_open(struct event_loop *loop, int socket, struct quota *quota,
+	const struct reception_calls *calls, struct reception **ret_reception);
 void
 reception_close(struct reception *reception);
 

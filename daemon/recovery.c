@@ -74,6 +74,7 @@ recovery_save_stats(struct ledger *ledger, const struct collector_stats *stats)
 	record_put(&record, stats->dropped_slots);
 	record_put(&record, stats->dropped_threads);
 	record_put(&record, stats->dropped_restart);
+	record_put(&record, stats->dropped_quota);
 	record_put(&record, stats->waits);
 	record_put(&record, stats->targets);
 	record_put(&record, stats->missed);
@@ -91,6 +92,7 @@ restore_stats(struct recovery *recovery)
 	stats->dropped_slots = record_take(record);
 	stats->dropped_threads = record_take(record);
 	stats->dropped_restart = record_take(record);
+	stats->dropped_quota = record_take(record);
 	stats->waits = record_take(record);
 	stats->targets = record_take(record);
 	stats->missed = record_take(record);
@@ -103,9 +105,14 @@ save_series(void *arg, const struct series *series, const struct group_view *gro
 {
 	static struct record record;
 	const struct ledger_key key = {LEDGER_SERIES, 0, series_id(series)};
+	bool given;
+	uid_t group_uid = series_group_uid(series, &given);
 
 	record_begin(&record);
 	record_put_text(&record, group->groupname);
+	record_put(&record, group_uid);
+	record_put(&record, given);
+	record_put(&record, series_uid(series));
 	record_put_text(&record, group->runtime ? group->runtime : "");
 	record_put_text(&record, view->loop);
 	record_put_counters(&record, view->total);
@@ -128,10 +135,15 @@ restore_series(struct recovery *recovery, const struct ledger_key *key)
 	static struct counters total;
 	struct record *record = &recovery->record;
 	char name[IDENTITY_NAME_BYTES], runtime[64], loop[IDENTITY_NAME_BYTES];
+	struct groups_name wanted = {.name = name};
 	struct stall_counters stalls;
 	struct group *group;
+	uid_t uid;
 
 	record_take_text(record, name, sizeof(name));
+	wanted.uid = (uid_t)record_take(record);
+	wanted.given = record_take(record);
+	uid = (uid_t)record_take(record);
 	record_take_text(record, runtime, sizeof(runtime));
 	record_take_text(record, loop, sizeof(loop));
 	record_take_counters(record, &total);
@@ -140,12 +152,12 @@ restore_series(struct recovery *recovery, const struct ledger_key *key)
 	stalls.last_unix_ns = (int64_t)record_take(record);
 	if (!record_is_read(record) || key->number >= GROUPS_SERIES_MAX_ID)
 		return false;
-	group = groups_get(recovery->groups, name);
+	group = groups_join(recovery->groups, &wanted);
 	if (!group)
 		return false;
 	if (runtime[0])
 		group_set_runtime(group, runtime);
-	recovery->series[key->number] = group_series(group, loop);
+	recovery->series[key->number] = group_series_for(group, loop, uid);
 	if (!recovery->series[key->number])
 		return false;
 	series_restore(recovery->series[key->number], &total, &stalls);

@@ -19,7 +19,7 @@
 
 #define PATH_BYTES 4096
 /* Of address space; the file has what it needs. */
-#define MAP_BYTES ((size_t)256 << 20)
+#define MAP_BYTES ((size_t)1 << 30)
 
 struct store {
 	char path[PATH_BYTES], new_path[PATH_BYTES];

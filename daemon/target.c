@@ -15,6 +15,7 @@
 #include "daemon/family.h"
 #include "daemon/groups.h"
 #include "daemon/naming.h"
+#include "daemon/quota.h"
 #include "daemon/reader.h"
 #include "daemon/reception.h"
 
@@ -66,7 +67,7 @@ target_next_serial(void)
 struct target *
 target_new(const struct reception_guest *guest, const struct segment_header *header,
 	struct groups *groups, const struct naming *naming, struct target_stalls *stalls,
-	uint64_t now_ns)
+	struct quota *quota, uint64_t now_ns)
 {
 	struct target *target = calloc(1, sizeof(*target));
 
@@ -74,6 +75,7 @@ target_new(const struct reception_guest *guest, const struct segment_header *hea
 		return NULL;
 	target->groups = groups;
 	target->stalls = stalls;
+	target->quota = quota;
 	target->pid = guest->pid;
 	target->uid = guest->uid;
 	target->fd = target->pidfd = -1; /* not ours yet */
@@ -81,14 +83,15 @@ target_new(const struct reception_guest *guest, const struct segment_header *hea
 	target->serial = target_next_serial();
 	target->changed = true;
 	target->slots = calloc(header->slot_count, sizeof(struct slot *));
-	naming_group(naming, guest, target->groupname);
+	target->given = naming_group(naming, guest, target->groupname);
 	target->runtime = naming_runtime(&guest->hello);
 	if (guest->hello.registrations && !stalls->history)
 		target->known_ns = guest->hello.clock_ns;
 	if (target->slots)
 		target->reader = reader_new(guest->fd, header);
 	if (target->reader)
-		target->family = family_new(target->reader, guest->pid, guest->uid);
+		target->family =
+			family_new(target->reader, guest->pid, guest->uid, quota);
 	if (!target->family) {
 		target_free(target);
 		return NULL;
@@ -113,6 +116,7 @@ target_free(struct target *target)
 			target_slots_end(target, i);
 			free(target->slots[i]);
 		}
+	quota_return(target->quota, target->uid, QUOTA_LOOPS, target->granted);
 	free(target->slots);
 	family_free(target->family);
 	reader_free(target->reader);
@@ -121,6 +125,12 @@ target_free(struct target *target)
 	if (target->pidfd >= 0)
 		close(target->pidfd);
 	free(target);
+}
+
+struct groups_name
+target_group_name(const struct target *target)
+{
+	return (struct groups_name){target->groupname, target->uid, target->given};
 }
 
 /* Add what the header has counted since the last reading. */
@@ -164,7 +174,7 @@ target_read(struct target *target, const struct target_reading *reading)
 	if (reader_begin(target->reader) < 0)
 		return;
 	account_header(target, reading->stats);
-	for (uint32_t i = 0; i < reader_slots(target->reader); i++)
+	for (uint32_t i = 0; i < target_slots_count(target, reading->stats); i++)
 		target_slots_read(target, i, reading);
 }
 
@@ -253,8 +263,9 @@ target_older(const struct target *target)
 void
 target_count_processes(struct target *target, unsigned count)
 {
-	if (target_slots_join(target, groups_find(target->groups, target->groupname)) ==
-		0)
+	const struct groups_name name = target_group_name(target);
+
+	if (target_slots_join(target, groups_seek(target->groups, &name)) == 0)
 		group_add_process(target->group, (int)count - (int)target->processes);
 	target->processes = count;
 }

@@ -20,6 +20,7 @@ struct group;
 struct groups;
 struct ledger;
 struct naming;
+struct quota;
 struct record;
 struct reception_guest;
 struct series;
@@ -49,7 +50,7 @@ struct target_reading {
 struct target *
 target_new(const struct reception_guest *guest, const struct segment_header *header,
 	struct groups *groups, const struct naming *naming, struct target_stalls *stalls,
-	uint64_t now_ns);
+	struct quota *quota, uint64_t now_ns);
 
 /*
  * What is kept of a target for the daemon after us: put into the ledger what has changed
@@ -62,6 +63,7 @@ target_new(const struct reception_guest *guest, const struct segment_header *hea
 struct target_past {
 	struct segment_header header; /* as it was checked once */
 	char groupname[256];
+	bool given; /* see groups.h */
 	pid_t pid;
 	uid_t uid;
 	uint64_t serial, older; /* 0: none */
@@ -85,7 +87,7 @@ target_past_read(struct record *record, struct target_past *ret_past);
 /* NULL without memory, when the descriptor stays the caller's. */
 struct target *
 target_restore(const struct target_past *past, int fd, struct groups *groups,
-	struct target_stalls *stalls);
+	struct target_stalls *stalls, struct quota *quota);
 /* One of its slots; `series` is what numbers in records mean. Returns whether it is one. */
 bool
 target_restore_slot(struct target *target, uint32_t index, struct record *record,

@@ -17,15 +17,15 @@
 #include "daemon/account.h"
 #include "daemon/cause.h"
 #include "daemon/episodes.h"
+#include "daemon/groups.h"
 #include "daemon/identity.h"
 #include "daemon/target.h"
 #include "probes/segment.h"
 
+struct collector_stats;
 struct family;
-struct group;
-struct groups;
+struct quota;
 struct reader;
-struct series;
 
 /* The stalls of a slot. */
 struct slot_watch {
@@ -47,7 +47,8 @@ struct slot {
 	struct slot_watch watch; /* first, as it is in every look */
 	struct series *series;
 	uint32_t thread, generation; /* the loop's thread record, and its user then */
-	bool busy;                   /* the last reading did not get it in one piece */
+	unsigned tries;              /* to read it in one piece */
+	bool busy;                   /* the last reading did not get it so */
 	bool alive;
 	bool pending;  /* read, but not accounted yet */
 	bool moved;    /* a later registration goes on with the account */
@@ -62,7 +63,11 @@ struct target {
 	struct reader *reader;
 	struct groups *groups;
 	struct target_stalls *stalls;
+	struct quota *quota;
+	uint32_t granted; /* slots, of its user's quota: the first ones */
+	uint32_t refused; /* those after them that are in use */
 	char groupname[IDENTITY_NAME_BYTES];
+	bool given; /* the name, see groups.h */
 	const char *runtime;
 	struct group *group; /* NULL until there is a loop in it */
 	struct target *older;
@@ -96,10 +101,18 @@ target_has_died(int pidfd);
 uint64_t
 target_next_serial(void);
 
+/* What its group is to be called. Borrowed. */
+struct groups_name
+target_group_name(const struct target *target);
+
 /* Make the target one of the group, unless it has one already. Returns 0, or -1: there is
  * none. */
 int
 target_slots_join(struct target *target, struct group *group);
+
+/* How many of its slots are looked at: those in use, as far as its user's quota goes. */
+uint32_t
+target_slots_count(struct target *target, struct collector_stats *stats);
 
 /* Read the slot and bring what happened in it into its series. The target's reader has
  * begun. */

@@ -46,6 +46,7 @@ put_target(struct record *record, const struct target *target, bool superseded)
 {
 	record_put_bytes(record, reader_header(target->reader), HEADER_BYTES);
 	record_put_text(record, target->groupname);
+	record_put(record, target->given);
 	record_put(record, (uint64_t)target->pid);
 	record_put(record, target->uid);
 	record_put(record, target->older ? target->older->serial : 0);
@@ -70,6 +71,7 @@ target_past_read(struct record *record, struct target_past *ret)
 	memset(&ret->header, 0, sizeof(ret->header));
 	record_take_bytes(record, &ret->header, HEADER_BYTES);
 	record_take_text(record, ret->groupname, sizeof(ret->groupname));
+	ret->given = record_take(record);
 	ret->pid = (pid_t)record_take(record);
 	ret->uid = (uid_t)record_take(record);
 	ret->older = record_take(record);
@@ -214,6 +216,7 @@ target_restore_slot(struct target *target, uint32_t index, struct record *record
 	if (!slot)
 		return false;
 	target->slots[index] = slot;
+	slot->tries = READER_TRIES;
 	slot->series = take_series(record, series, series_count);
 	slot->thread = (uint32_t)record_take(record);
 	slot->generation = (uint32_t)record_take(record);
@@ -282,7 +285,7 @@ find_process(struct target *target)
 
 struct target *
 target_restore(const struct target_past *past, int fd, struct groups *groups,
-	struct target_stalls *stalls)
+	struct target_stalls *stalls, struct quota *quota)
 {
 	struct segment_hello hello = hello_of_header(&past->header);
 	struct target *target = calloc(1, sizeof(*target));
@@ -292,11 +295,13 @@ target_restore(const struct target_past *past, int fd, struct groups *groups,
 	target->fd = target->pidfd = -1;
 	target->groups = groups;
 	target->stalls = stalls;
+	target->quota = quota;
 	target->serial = target_next_serial();
 	target->changed = true;
 	target->absent = fd < 0;
 	target->own = past->own;
 	memcpy(target->groupname, past->groupname, sizeof(target->groupname));
+	target->given = past->given;
 	target->runtime = naming_runtime(&hello);
 	target->pid = past->pid;
 	target->uid = past->uid;
@@ -314,7 +319,7 @@ target_restore(const struct target_past *past, int fd, struct groups *groups,
 	if (target->slots)
 		target->reader = reader_new(fd, &past->header);
 	if (target->reader)
-		target->family = family_new(target->reader, past->pid, past->uid);
+		target->family = family_new(target->reader, past->pid, past->uid, quota);
 	if (!target->family) {
 		target_free(target);
 		return NULL;

@@ -13,10 +13,15 @@
 #include "daemon/event.h"
 #include "daemon/family.h"
 #include "daemon/groups.h"
+#include "daemon/quota.h"
 #include "daemon/reader.h"
 
 /* A process may be this much older than its start time tells, a tick. */
 #define AGE_SLACK_NS 20000000ull
+/* Of reading a slot in one piece: for the first time, and when that has never worked of
+ * late. */
+#define TRIES_FIRST 5
+#define TRIES_MIN 2
 
 /* Whether the epoll instance of a loop that is unattended is no more. */
 static bool
@@ -118,6 +123,22 @@ note_thread(const struct target *target, struct slot *slot)
 	slot->generation = reader_thread(target->reader, slot->thread).generation;
 }
 
+uint32_t
+target_slots_count(struct target *target, struct collector_stats *stats)
+{
+	uint32_t used = reader_slots(target->reader);
+
+	/* Once refused they stay so, however little is left of their user's work. */
+	while (!target->refused && target->granted < used &&
+		quota_take(target->quota, target->uid, QUOTA_LOOPS, 1) == 0)
+		target->granted++;
+	if (target->granted + target->refused < used) {
+		stats->dropped_quota += used - target->granted - target->refused;
+		target->refused = used - target->granted;
+	}
+	return target->granted;
+}
+
 /* Read a slot anew. What may be a loop that is just moving here is not known by half of it.
  * Returns NULL if there is nothing to tell about it. */
 static struct slot *
@@ -133,7 +154,7 @@ read_slot(struct target *target, uint32_t index, bool *ret_changed)
 		fresh = unused;
 	result = reader_read_slot(target->reader, index,
 		family_is_dead(target->family) || (slot ? slot->busy : !target->older),
-		slot ? &slot->copy : &fresh);
+		slot ? slot->tries : TRIES_FIRST, slot ? &slot->copy : &fresh);
 	if (!slot) {
 		if ((result != READER_WHOLE && result != READER_TORN) || !fresh.born_ns ||
 			has_moved(&fresh))
@@ -141,12 +162,18 @@ read_slot(struct target *target, uint32_t index, bool *ret_changed)
 		slot = calloc(1, sizeof(*slot));
 		if (!slot)
 			return NULL;
+		slot->tries = READER_TRIES;
 		slot->copy = fresh;
 		target->slots[index] = slot;
 		note_thread(target, slot);
 		take_over(target, slot, index);
 	}
 	slot->busy = result == READER_TORN || result == READER_BUSY;
+	/* One that is written to whenever it is read costs less and less. */
+	if (slot->busy && slot->tries > TRIES_MIN)
+		slot->tries /= 2;
+	else if (!slot->busy && slot->tries < READER_TRIES)
+		slot->tries++;
 	*ret_changed = result == READER_WHOLE || result == READER_TORN;
 	return slot;
 }
@@ -168,6 +195,7 @@ target_slots_join(struct target *target, struct group *group)
 static struct series *
 find_series(struct target *target, struct slot *slot)
 {
+	const struct groups_name name = target_group_name(target);
 	struct series *before = slot->series;
 	char label[IDENTITY_NAME_BYTES];
 
@@ -178,9 +206,10 @@ find_series(struct target *target, struct slot *slot)
 	identity_clean(slot->copy.label, sizeof(slot->copy.label), label);
 	if (!label[0] && !family_label(target->family, slot->copy.thread, label))
 		return NULL;
-	if (target_slots_join(target, groups_get(target->groups, target->groupname)))
+	if (!target->group &&
+		target_slots_join(target, groups_join(target->groups, &name)) < 0)
 		return NULL;
-	slot->series = group_series(target->group, label);
+	slot->series = group_series_for(target->group, label, target->uid);
 	/* What was reported as open must stay where it was. */
 	return before && slot->account.open_ns ? before : slot->series;
 }

@@ -115,6 +115,7 @@ capture(struct target *target, uint32_t index, uint64_t since_ns, uint64_t lengt
 		.shift_ns = target->shift_ns,
 		.pid = family_process(target->family, slot->copy.thread),
 		.tid = family_thread(target->family, slot->copy.thread),
+		.uid = target->uid,
 		.pidfd = target->pidfd,
 	};
 
@@ -356,7 +357,7 @@ target_watch(struct target *target, const struct target_reading *reading)
 			return target->header_ns;
 	}
 	next_ns = target->header_ns;
-	for (uint32_t i = 0; i < reader_slots(target->reader); i++) {
+	for (uint32_t i = 0; i < target_slots_count(target, reading->stats); i++) {
 		uint64_t slot_ns = watch_slot(target, i, reading);
 
 		if (slot_ns < next_ns)

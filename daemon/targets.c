@@ -5,6 +5,7 @@
 
 #include "daemon/targets.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 #include <sys/resource.h>
@@ -14,6 +15,7 @@
 #include "daemon/family.h"
 #include "daemon/fd_store.h"
 #include "daemon/hello.h"
+#include "daemon/quota.h"
 #include "daemon/reader.h"
 #include "daemon/reception.h"
 #include "daemon/target.h"
@@ -23,7 +25,7 @@
 /* So long may a part of a round of quick looks take. */
 #define WATCH_NS 2000000ull
 /* Descriptors that are left for all else. */
-#define DESCRIPTORS_KEPT 256
+#define DESCRIPTORS_KEPT 512
 /* A process without a segment that has died leaves no child that is longer in coming. */
 #define ABSENT_NS 2000000000ull
 
@@ -32,6 +34,7 @@ struct entry {
 	struct targets *targets;
 	struct target *target;
 	struct event_watch *death;
+	unsigned units;  /* of its user's quota of segments */
 	bool kept;       /* the service manager has its segment too */
 	bool superseded; /* its process has registered anew, or is another program */
 	uint64_t orphan_since_ns; /* 0: it is none */
@@ -43,6 +46,7 @@ struct targets {
 	const struct naming *naming;
 	struct target_stalls *stalls;
 	struct collector_stats *stats;
+	struct quota *quota;
 	struct ledger *ledger;       /* NULL: nothing is kept */
 	bool changed;                /* since that was written */
 	TAILQ_HEAD(, entry) entries; /* in the order in which they came */
@@ -50,11 +54,13 @@ struct targets {
 	struct entry *watched;       /* the same for quick looks */
 	uint64_t
 		watch_ns; /* when the next round should be, as this one has seen so far */
+	pid_t *registrants; /* whose processes are counted by themselves, sorted */
+	size_t registrant_count;
 };
 
 struct targets *
 targets_new(struct event_loop *loop, struct groups *groups, const struct naming *naming,
-	struct target_stalls *stalls, struct collector_stats *stats)
+	struct target_stalls *stalls, struct collector_stats *stats, struct quota *quota)
 {
 	struct targets *targets = calloc(1, sizeof(*targets));
 
@@ -66,6 +72,7 @@ targets_new(struct event_loop *loop, struct groups *groups, const struct naming 
 	targets->naming = naming;
 	targets->stalls = stalls;
 	targets->stats = stats;
+	targets->quota = quota;
 	return targets;
 }
 
@@ -90,6 +97,8 @@ remove_entry(struct entry *entry)
 	target_unsave(entry->target, targets->ledger);
 	if (entry->kept && target_segment(entry->target, &header) >= 0)
 		fd_store_drop(header);
+	quota_return(
+		targets->quota, target_uid(entry->target), QUOTA_SEGMENTS, entry->units);
 	target_free(entry->target);
 	free(entry);
 }
@@ -103,6 +112,7 @@ targets_free(struct targets *targets)
 	targets->ledger = NULL;
 	while (!TAILQ_EMPTY(&targets->entries))
 		remove_entry(TAILQ_FIRST(&targets->entries));
+	free(targets->registrants);
 	free(targets);
 }
 
@@ -156,29 +166,30 @@ find_capacity(void)
 		       : limit.rlim_cur / 4;
 }
 
-/* See to it that there is room for one more. Returns 0, or -1 with the reason. */
-static int
-make_room(struct targets *targets, uid_t uid, enum collector_reason *ret_reason)
+/* How much of a quota a segment is. */
+static unsigned
+find_units(uint32_t slot_count)
 {
-	size_t all = 0, of_user = 0;
-	struct entry *entry, *orphan;
+	return (slot_count + SEGMENT_SLOTS_DEFAULT - 1) / SEGMENT_SLOTS_DEFAULT;
+}
 
-	TAILQ_FOREACH (entry, &targets->entries, entry) {
-		all++;
-		of_user += target_uid(entry->target) == uid;
+/* See to it that the user has room for so much more, and take that. Returns 0, or -1 with
+ * the reason. */
+static int
+make_room(struct targets *targets, uid_t uid, unsigned units,
+	enum collector_reason *ret_reason)
+{
+	struct entry *orphan;
+	int r;
+
+	quota_set_total(targets->quota, QUOTA_SEGMENTS, find_capacity());
+	while ((r = quota_take(targets->quota, uid, QUOTA_SEGMENTS, units)) < 0) {
+		*ret_reason = r == -EDQUOT ? COLLECTOR_QUOTA : COLLECTOR_RESOURCES;
+		orphan = find_orphan(targets, r == -EDQUOT ? uid : (uid_t)-1);
+		if (!orphan)
+			return -1;
+		remove_entry(orphan);
 	}
-	if (of_user >= (uid ? TARGETS_PER_USER : TARGETS_OF_ROOT)) {
-		*ret_reason = COLLECTOR_QUOTA;
-		orphan = find_orphan(targets, uid);
-	} else if (all >= find_capacity()) {
-		*ret_reason = COLLECTOR_RESOURCES;
-		orphan = find_orphan(targets, (uid_t)-1);
-	} else {
-		return 0;
-	}
-	if (!orphan)
-		return -1;
-	remove_entry(orphan);
 	return 0;
 }
 
@@ -226,23 +237,28 @@ entry_new(struct targets *targets, const struct reception_guest *guest, uint64_t
 {
 	struct entry *entry = NULL;
 	struct segment_header header;
+	unsigned units = 0;
 
 	*ret_reason = COLLECTOR_HEADER;
 	if (reader_read_header(guest->fd, &header) < 0 ||
 		hello_check_header(&guest->hello, &header, ret_reason) < 0 ||
-		make_room(targets, guest->uid, ret_reason) < 0)
+		make_room(targets, guest->uid, find_units(header.slot_count),
+			ret_reason) < 0)
 		goto fail;
+	units = find_units(header.slot_count);
 	*ret_reason = COLLECTOR_RESOURCES;
 	entry = calloc(1, sizeof(*entry));
 	if (!entry)
 		goto fail;
 	entry->target = target_new(guest, &header, targets->groups, targets->naming,
-		targets->stalls, now_ns);
+		targets->stalls, targets->quota, now_ns);
 	if (!entry->target)
 		goto fail;
 	entry->targets = targets;
+	entry->units = units;
 	return entry;
 fail:
+	quota_return(targets->quota, guest->uid, QUOTA_SEGMENTS, units);
 	free(entry);
 	close(guest->fd);
 	if (guest->pidfd >= 0)
@@ -270,6 +286,7 @@ targets_admit(struct targets *targets, const struct reception_guest *guest)
 		return;
 	}
 	if (relate(targets, entry, &guest->hello, now_ns) < 0) {
+		quota_return(targets->quota, guest->uid, QUOTA_SEGMENTS, entry->units);
 		target_free(entry->target);
 		free(entry);
 		targets->stats->rejected[COLLECTOR_HEADER]++;
@@ -290,17 +307,43 @@ is_counted(const struct entry *entry)
 	       !target_is_absent(entry->target);
 }
 
+static int
+compare_pids(const void *a, const void *b)
+{
+	pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Note who is counted by itself, wherever else it has loops. */
+static void
+find_registrants(struct targets *targets)
+{
+	size_t count = 0;
+	struct entry *entry;
+	pid_t *pids;
+
+	TAILQ_FOREACH (entry, &targets->entries, entry)
+		count++;
+	targets->registrant_count = 0;
+	pids = reallocarray(targets->registrants, count + 1, sizeof(*pids));
+	if (!pids)
+		return;
+	targets->registrants = pids;
+	TAILQ_FOREACH (entry, &targets->entries, entry)
+		if (is_counted(entry))
+			pids[targets->registrant_count++] = target_pid(entry->target);
+	qsort(pids, targets->registrant_count, sizeof(*pids), compare_pids);
+}
+
 /* Whether a process is the registrant of any target, which is counted there. */
 static bool
 is_registrant(void *arg, pid_t pid)
 {
-	struct targets *targets = arg;
-	struct entry *entry;
+	const struct targets *targets = arg;
 
-	TAILQ_FOREACH (entry, &targets->entries, entry)
-		if (target_pid(entry->target) == pid && is_counted(entry))
-			return true;
-	return false;
+	return bsearch(&pid, targets->registrants, targets->registrant_count, sizeof(pid),
+		compare_pids);
 }
 
 /* Whether a target will be needed no more when nobody has loops in it. */
@@ -352,6 +395,7 @@ targets_read(struct targets *targets, uint64_t now_ns)
 	TAILQ_FOREACH (entry, &targets->entries, entry)
 		if (target_is_absent(entry->target))
 			read_entry(entry, now_ns, true);
+	find_registrants(targets);
 	TAILQ_FOREACH (entry, &targets->entries, entry) {
 		target_count_processes(entry->target,
 			is_counted(entry) + family_count(target_family(entry->target),
@@ -411,7 +455,8 @@ targets_restore(struct targets *targets, const struct target_past *past, int fd,
 
 	if (!entry)
 		return NULL;
-	entry->target = target_restore(past, fd, targets->groups, targets->stalls);
+	entry->target = target_restore(
+		past, fd, targets->groups, targets->stalls, targets->quota);
 	if (!entry->target) {
 		free(entry);
 		return NULL;
@@ -419,6 +464,10 @@ targets_restore(struct targets *targets, const struct target_past *past, int fd,
 	entry->targets = targets;
 	entry->superseded = past->superseded;
 	entry->kept = kept && fd >= 0;
+	/* Who was let in once is not put out now. */
+	if (quota_take(targets->quota, past->uid, QUOTA_SEGMENTS,
+		    find_units(past->header.slot_count)) == 0)
+		entry->units = find_units(past->header.slot_count);
 	target_set_older(entry->target, older);
 	TAILQ_INSERT_TAIL(&targets->entries, entry, entry);
 	await_death(entry);

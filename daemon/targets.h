@@ -15,8 +15,6 @@
 
 #include "daemon/collector.h"
 
-#define TARGETS_PER_USER 4096
-#define TARGETS_OF_ROOT 65536
 #define TARGETS_ORPHANS 256
 #define TARGETS_ORPHAN_NS 300000000000ull
 
@@ -24,6 +22,7 @@ struct event_loop;
 struct groups;
 struct ledger;
 struct naming;
+struct quota;
 struct reception_guest;
 struct target;
 struct target_past;
@@ -33,7 +32,7 @@ struct targets;
 /* All but the result is borrowed. NULL without memory. */
 struct targets *
 targets_new(struct event_loop *loop, struct groups *groups, const struct naming *naming,
-	struct target_stalls *stalls, struct collector_stats *stats);
+	struct target_stalls *stalls, struct collector_stats *stats, struct quota *quota);
 void
 targets_free(struct targets *targets);
 

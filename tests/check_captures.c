@@ -80,7 +80,7 @@ set_up(void)
 	page = mmap(NULL, SEGMENT_PAGE, PROT_READ, MAP_SHARED, fd, 0);
 	close(fd);
 	stalls = stalls_new();
-	captures = captures_new(loop, doorbell, stalls);
+	captures = captures_new(loop, doorbell, stalls, NULL);
 	ck_assert_ptr_nonnull(captures);
 	set(true, 100);
 	start_ns = event_now_ns();

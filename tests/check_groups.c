@@ -12,6 +12,8 @@
 
 #include <check.h>
 
+#include "daemon/quota.h"
+
 #define SECOND 1000000000ull
 #define MS 1000000ull
 
@@ -138,6 +140,125 @@ START_TEST(all_groups_together_have_a_maximum_of_series)
 	for (size_t i = 0; i < groups_count(groups); i++)
 		count += groups_view(groups, i).series_count;
 	ck_assert_uint_le(count, GROUPS_SERIES_TOTAL_MAX + GROUPS_MAX + 1);
+}
+END_TEST
+
+static struct group *
+join(const char *name, uid_t uid, bool given)
+{
+	return groups_join(groups, &(struct groups_name){name, uid, given});
+}
+
+static const char *
+name_of(struct group *group)
+{
+	return series_groupname(group_series(group, "main"));
+}
+
+START_TEST(a_chosen_name_is_one_users_alone)
+{
+	struct group *first = join("node", 1000, false);
+
+	ck_assert_str_eq(name_of(first), "node");
+	ck_assert_ptr_eq(join("node", 1000, false), first);
+	ck_assert_str_eq(name_of(join("node", 1001, false)), "node@1001");
+	ck_assert_str_eq(name_of(join("node", 0, false)), "node@0");
+	ck_assert_str_eq(name_of(join("node", 33, true)), "node@33");
+	ck_assert_ptr_eq(join("node", 1001, false), join("node", 1001, false));
+	/* And a name that looks like it is no way in either. */
+	ck_assert_str_eq(name_of(join("node@1001", 1002, false)), "node@1001@1002");
+}
+END_TEST
+
+START_TEST(a_given_name_is_for_all_to_whom_it_is_given)
+{
+	ck_assert_ptr_eq(join("web", 33, true), web);
+	ck_assert_ptr_eq(join("web", 34, true), web);
+	ck_assert_str_eq(name_of(join("web", 33, false)), "web@33");
+}
+END_TEST
+
+START_TEST(whoever_has_no_name_left_is_in_other)
+{
+	ck_assert_str_eq(name_of(join("node", 1000, false)), "node");
+	ck_assert_str_eq(name_of(join("node@1001", 1002, false)), "node@1001");
+	ck_assert_str_eq(name_of(join("node", 1001, false)), GROUPS_OVERFLOW);
+	ck_assert_ptr_eq(
+		join(GROUPS_OVERFLOW, 1003, false), groups_get(groups, GROUPS_OVERFLOW));
+}
+END_TEST
+
+START_TEST(a_group_is_sought_without_being_made)
+{
+	const struct groups_name mine = {"node", 1001, false};
+
+	ck_assert_ptr_null(groups_seek(groups, &mine));
+	ck_assert_uint_eq(groups_count(groups), 1);
+	(void)join("node", 1000, false);
+	ck_assert_ptr_null(groups_seek(groups, &mine));
+	ck_assert_ptr_eq(groups_join(groups, &mine), groups_seek(groups, &mine));
+}
+END_TEST
+
+START_TEST(a_name_of_255_bytes_still_tells_its_user)
+{
+	char name[256];
+
+	memset(name, 'x', 253);
+	strcpy(name + 253, "\303\266");
+	ck_assert_str_eq(name_of(join(name, 1, false)), name);
+	ck_assert_uint_le(strlen(name_of(join(name, 4294967294, false))), 255);
+	strcpy(name + 244, "@4294967294");
+	ck_assert_str_eq(name_of(groups_find(groups, name)), name);
+}
+END_TEST
+
+START_TEST(a_user_with_too_many_groups_leaves_room_for_others)
+{
+	struct quota *quota = quota_new();
+	char name[32];
+
+	groups_set_quota(groups, quota);
+	for (int i = 0; i < 3 * GROUPS_MAX; i++) {
+		snprintf(name, sizeof(name), "g%d", i);
+		ck_assert_ptr_nonnull(join(name, 1000, false));
+	}
+	ck_assert_uint_le(groups_count(groups), GROUPS_MAX / 2 + 2);
+	ck_assert_str_eq(name_of(join("mine", 1001, false)), "mine");
+	for (int i = 0; i < GROUPS_MAX / 4; i++) {
+		snprintf(name, sizeof(name), "unit%d.service", i);
+		ck_assert_str_eq(name_of(join(name, 1000, true)), name);
+	}
+	groups_set_quota(groups, NULL);
+	quota_free(quota);
+}
+END_TEST
+
+START_TEST(a_user_with_too_many_labels_leaves_room_for_others)
+{
+	struct quota *quota = quota_new();
+	struct group *group;
+	size_t count = 0;
+	char name[32];
+
+	groups_set_quota(groups, quota);
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "g%d", i);
+		group = join(name, 1000, false);
+		for (int j = 0; j < GROUPS_SERIES_MAX; j++) {
+			snprintf(name, sizeof(name), "loop%d", j);
+			ck_assert_ptr_nonnull(group_series_for(group, name, 1000));
+		}
+	}
+	for (size_t i = 0; i < groups_count(groups); i++)
+		count += groups_view(groups, i).series_count;
+	ck_assert_uint_le(count, GROUPS_SERIES_TOTAL_MAX / 4 + 102);
+	ck_assert_str_eq(
+		series_loop(group_series_for(web, "more", 1000)), GROUPS_OVERFLOW);
+	ck_assert_str_eq(series_loop(group_series_for(web, "worker", 1001)), "worker");
+	ck_assert_str_eq(series_loop(group_series_for(web, "worker", 1000)), "worker");
+	groups_set_quota(groups, NULL);
+	quota_free(quota);
 }
 END_TEST
 
@@ -353,6 +474,13 @@ main(void)
 	tcase_add_test(tcase, groups_past_the_maximum_are_one);
 	tcase_add_test(tcase, series_past_the_maximum_are_one);
 	tcase_add_test(tcase, all_groups_together_have_a_maximum_of_series);
+	tcase_add_test(tcase, a_chosen_name_is_one_users_alone);
+	tcase_add_test(tcase, a_given_name_is_for_all_to_whom_it_is_given);
+	tcase_add_test(tcase, whoever_has_no_name_left_is_in_other);
+	tcase_add_test(tcase, a_group_is_sought_without_being_made);
+	tcase_add_test(tcase, a_name_of_255_bytes_still_tells_its_user);
+	tcase_add_test(tcase, a_user_with_too_many_groups_leaves_room_for_others);
+	tcase_add_test(tcase, a_user_with_too_many_labels_leaves_room_for_others);
 	tcase_add_test(tcase, a_reading_forgets_the_loops_of_the_last_one);
 	tcase_add_test(tcase, totals_stay_and_windows_forget);
 	tcase_add_test(tcase, an_open_iteration_counts_as_if_it_had_ended_now);

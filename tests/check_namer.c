@@ -95,7 +95,7 @@ is_named(pid_t pid)
 	capture->module_count = 1;
 	capture->natives[0].offset = OFFSET + 1;
 	capture->native_count = 1;
-	namer_name(namer, capture, pid);
+	namer_name(namer, capture, pid, 0);
 	named = capture->natives[0].function &&
 		strcmp(capture->natives[0].function, SYMBOL) == 0;
 	capture_free(capture);

@@ -216,20 +216,25 @@ END_TEST
 
 START_TEST(a_slot_is_read_when_it_has_changed)
 {
-	ck_assert_int_eq(reader_read_slot(reader, 9, 0, &copy), READER_SAME);
+	ck_assert_int_eq(
+		reader_read_slot(reader, 9, 0, READER_TRIES, &copy), READER_SAME);
 	slots[9].state = 1000;
 	slots[9].sequence = 1;
 	slots[9].iterations = 17;
 	slots[9].iteration.counts[50] = 17;
 	slots[9].wakeup.sum_ns = 3;
-	ck_assert_int_eq(reader_read_slot(reader, 9, 0, &copy), READER_WHOLE);
+	ck_assert_int_eq(
+		reader_read_slot(reader, 9, 0, READER_TRIES, &copy), READER_WHOLE);
 	ck_assert_uint_eq(copy.iterations, 17);
 	ck_assert_uint_eq(copy.iteration.counts[50], 17);
 	ck_assert_uint_eq(copy.wakeup.sum_ns, 3);
-	ck_assert_int_eq(reader_read_slot(reader, 9, 0, &copy), READER_SAME);
+	ck_assert_int_eq(
+		reader_read_slot(reader, 9, 0, READER_TRIES, &copy), READER_SAME);
 	slots[9].events++;
-	ck_assert_int_eq(reader_read_slot(reader, 9, 0, &copy), READER_WHOLE);
-	ck_assert_int_eq(reader_read_slot(reader, 8, 0, &copy), READER_WHOLE);
+	ck_assert_int_eq(
+		reader_read_slot(reader, 9, 0, READER_TRIES, &copy), READER_WHOLE);
+	ck_assert_int_eq(
+		reader_read_slot(reader, 8, 0, READER_TRIES, &copy), READER_WHOLE);
 	ck_assert_uint_eq(copy.iterations, 0);
 }
 END_TEST
@@ -238,11 +243,14 @@ START_TEST(a_slot_that_stays_in_writing_is_left_alone_or_taken_as_it_is)
 {
 	slots[0].state = SEGMENT_ATTENDED | SEGMENT_RECORDING | 1;
 	slots[0].iterations = 5;
-	ck_assert_int_eq(reader_read_slot(reader, 0, 0, &copy), READER_BUSY);
+	ck_assert_int_eq(
+		reader_read_slot(reader, 0, 0, READER_TRIES, &copy), READER_BUSY);
 	ck_assert_uint_eq(copy.iterations, 0);
-	ck_assert_int_eq(reader_read_slot(reader, 0, 1, &copy), READER_TORN);
+	ck_assert_int_eq(
+		reader_read_slot(reader, 0, 1, READER_TRIES, &copy), READER_TORN);
 	ck_assert_uint_eq(copy.iterations, 5);
-	ck_assert_int_eq(reader_read_slot(reader, 0, 1, &copy), READER_SAME);
+	ck_assert_int_eq(
+		reader_read_slot(reader, 0, 1, READER_TRIES, &copy), READER_SAME);
 }
 END_TEST
 
@@ -298,7 +306,8 @@ START_TEST(a_short_file_is_an_error)
 	ck_assert_int_eq(ftruncate(fd, 8192 + 100), 0);
 	ck_assert_int_eq(reader_begin(reader), 0);
 	slots = NULL;
-	ck_assert_int_eq(reader_read_slot(reader, 0, 1, &copy), READER_BUSY);
+	ck_assert_int_eq(
+		reader_read_slot(reader, 0, 1, READER_TRIES, &copy), READER_BUSY);
 	ck_assert_int_eq(ftruncate(fd, 4096), 0);
 	ck_assert_int_lt(reader_begin(reader), 0);
 	ck_assert_int_eq(reader_read_header(fd, &header), 0);
@@ -345,7 +354,7 @@ START_TEST(a_copy_is_of_one_moment_while_a_loop_writes)
 	for (int i = 0; i < 20000; i++) {
 		uint64_t before = copy.iterations;
 
-		if (reader_read_slot(reader, 0, 0, &copy) == READER_BUSY)
+		if (reader_read_slot(reader, 0, 0, READER_TRIES, &copy) == READER_BUSY)
 			continue;
 		whole++;
 		ck_assert_uint_ge(copy.iterations, before);

@@ -60,12 +60,12 @@ def add_unit(tally, build):
             tally.add(name, False, "see its .log")
 
 
-def add_e2e(tally, junit):
+def add_e2e(tally, step, junit):
     """Every pytest case."""
     if not junit.exists():
         return
     for case in xml.etree.ElementTree.parse(junit).iter("testcase"):
-        name = f"{case.get('classname')}.{case.get('name')}"
+        name = f"{step}: {case.get('classname')}.{case.get('name')}"
         bad = case.find("failure")
         if bad is None:
             bad = case.find("error")
@@ -73,6 +73,8 @@ def add_e2e(tally, junit):
         if bad is not None:
             message = bad.get("message") or "failed"
             tally.add(name, False, message.splitlines()[0])
+        elif not case.get("name"):
+            tally.add(step, False, "was interrupted; what had not run then is not counted")
         elif skip is not None:
             tally.skipped.append(f"{name}: {skip.get('message')}")
         else:
@@ -84,7 +86,8 @@ def main():
     tally = Tally()
     collectors = {
         "unit": lambda: add_unit(tally, build),
-        "e2e": lambda: add_e2e(tally, build / "e2e.xml"),
+        **{name: lambda name=name: add_e2e(tally, name, build / f"{name}.xml")
+           for name in ("quiet", "e2e", "hostile")},
     }
     for argument in sys.argv[2:]:
         step, outcome = argument.split("=")

@@ -2,6 +2,7 @@
 """Fixtures of the end-to-end tests; harness.py says how to use them."""
 
 import json
+import os
 import shutil
 import sys
 
@@ -19,6 +20,57 @@ def pytest_sessionstart(session):
         if not path.exists():
             pytest.exit(f"no {path}: build first, and set LOOPLAG_BUILDDIR to the build "
                         "directory", returncode=2)
+
+
+# They take longest. With several files at a time they begin first.
+LONGEST = ["test_v8_captures", "test_guilty_lines", "test_configuration", "test_systemd",
+           "test_releases", "test_harm", "test_captures", "test_ledger", "test_prometheus",
+           "test_demo"]
+
+
+def pytest_collection_modifyitems(items):
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+    if not harness.SANITIZED:
+        return
+    for item in items:
+        for mark in item.iter_markers("not_sanitized"):
+            item.add_marker(pytest.mark.skip(reason=f"built with sanitizers: {mark.args[0]}"))
+
+
+@pytest.fixture(scope="session")
+def sanitizer_reports(tmp_path_factory):
+    """Where programs that were built with sanitizers leave their reports."""
+    directory = tmp_path_factory.mktemp("reports")
+    for path in (directory, *directory.parents[:2]):
+        path.chmod(0o755)
+    directory.chmod(0o777)  # of daemons of any user
+    for name, more in (("ASAN", ":verify_asan_link_order=0"), ("UBSAN", ":print_stacktrace=1")):
+        os.environ[f"{name}_OPTIONS"] = f"log_path={directory}/report{more}"
+    return directory
+
+
+def no_report(directory):
+    """See that there is none; what is there is told once."""
+    reports = sorted(directory.iterdir())
+    words = "".join(path.read_text(errors="replace") for path in reports)
+    for path in reports:
+        path.unlink()
+    assert not words, words
+
+
+if harness.SANITIZED:
+    @pytest.fixture(autouse=True)
+    def no_sanitizer_complains(sanitizer_reports):
+        """A report fails the test that it is of."""
+        yield
+        no_report(sanitizer_reports)
+
+    @pytest.fixture(autouse=True, scope="module")
+    def no_sanitizer_complains_in_the_end(sanitizer_reports):
+        """The same for what has run for all tests of a module."""
+        yield
+        no_report(sanitizer_reports)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ polls a condition until its deadline.
 
 import ctypes
 import http.client
+import itertools
 import json
 import math
 import os
@@ -35,6 +36,7 @@ LOOPLAGD = BUILD / "looplagd"
 LOOPLAG = BUILD / "looplag"
 
 PYTHON = "/usr/bin/python3"
+SANITIZED = LOOPLAGD.exists() and b"__asan_init" in LOOPLAGD.read_bytes()
 SANITIZER_REPORT = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:")
 PR_SET_PDEATHSIG = 1
 
@@ -68,11 +70,20 @@ def wait_for(condition, deadline=10.0, what=None, every=0.02):
         time.sleep(every)
 
 
+_ports = itertools.count(os.getpid() * 97)
+
+
 def free_port():
-    """A TCP port on loopback that nobody listens on just now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A TCP port on loopback that nobody listens on, nor gets before the caller does: they
+    are below those that the kernel chooses, and each process begins elsewhere."""
+    while True:
+        port = 10000 + next(_ports) % 20000
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 def short_directory():

@@ -193,6 +193,7 @@ SERVERS = {
 }
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("kind", SERVERS)
 def test_a_server_under_load_does_not_notice(captures, target, tmp_path, kind):
     make, load = SERVERS[kind]

@@ -24,6 +24,7 @@ def cpu_seconds(pid):
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("gap_ms", [10000, 100], ids=["idle", "lightly-busy"])
 def test_watching_is_cheap(daemon, target, tmp_path, gap_ms):
     for _ in range(LOOPS):

@@ -32,6 +32,7 @@ def check(pairs, cause):
     assert len(pairs) - right <= MAY_BE_WRONG, causes
 
 
+@pytest.mark.quiet
 def test_a_loop_among_busy_programs_is_starved(quiet_daemon, target, program, tmp_path):
     for _ in range(HOGS):
         program(["sh", "-c", "while :; do :; done"], cpu=cores()[0])

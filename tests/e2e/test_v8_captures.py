@@ -140,7 +140,8 @@ def test_the_innermost_application_frame_is_the_guilty_line(case, segments, targ
     assert right >= (0.9 if case == "microtasks" else 1) * len(answered), right
 
 
-@pytest.mark.parametrize("case", ["cpu", "regexp", "atomics", "microtasks", "worker"])
+@pytest.mark.parametrize("case", ["cpu", "regexp", "atomics", "worker",
+                                  pytest.param("microtasks", marks=pytest.mark.quiet)])
 def test_v8_answers_while_the_stall_lasts(case, segments, target, scratch):
     """Where V8 itself is busy or waits, it looks for interrupts; each capture has a stack."""
     inside = run_stalls(segments, target, scratch, case, 500, 3)
