@@ -183,15 +183,18 @@ give_entry(struct loop *loop)
 		&loop->tenure, next_tenure(NOBODY, loop->tenure), __ATOMIC_RELEASE);
 }
 
-/* The loop has lost its slot: it is over, and may be made anew. */
+/* The loop's slot is no more, or another loop's: it is over, and may be made anew. Unless it is
+ * just moving to another slot, when nobody has ended it. */
 static void
 lose(struct loop *loop)
 {
 	uint64_t tenure = load_tenure(loop);
+	const struct segment_slot *slot = loop_slot(loop);
 
 	if (owner_of(tenure) == epoch &&
-		(is_lost(loop, loop->slot) ||
-			!__atomic_load_n(&loop->slot->state, __ATOMIC_RELAXED)) &&
+		(is_lost(loop, slot) ||
+			(!__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) &&
+				__atomic_load_n(&slot->ended_ns, __ATOMIC_RELAXED))) &&
 		seize(loop, tenure))
 		give_entry(loop);
 }

@@ -4,9 +4,7 @@
 
 #include "config.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <check.h>
 
@@ -17,38 +15,6 @@
 #define LONG SEGMENT_LONG_NS
 
 static unsigned wholes, others; /* what the reader found, over all executions */
-
-static struct explore_scenario
-scene(void)
-{
-	return (struct explore_scenario){
-		.name = cast_name,
-		.begin = cast_begin,
-		.died = cast_died,
-		.wrote = cast_wrote,
-	};
-}
-
-/* Explore, and say how far that went. */
-static struct explore_result
-play(const struct explore_scenario *scenario)
-{
-	struct explore_result result = explore(scenario);
-
-	printf("%llu states, %llu executions of up to %u steps, %u words\n",
-		(unsigned long long)result.states, (unsigned long long)result.executions,
-		result.steps, result.words);
-	fflush(stdout);
-	return result;
-}
-
-static void
-expect_sound(const struct explore_scenario *scenario)
-{
-	struct explore_result result = play(scenario);
-
-	ck_assert_msg(!result.failure, "%s", result.failure);
-}
 
 static void
 set_up(void)
@@ -84,12 +50,12 @@ write_slot(void)
 static void
 keep_moments(void)
 {
-	struct explore_scenario alone = scene();
+	struct explore_scenario alone = cast_scene();
 
 	alone.count = 1;
 	alone.threads[0] = write_slot;
 	moment = reading_keep_moment;
-	expect_sound(&alone);
+	cast_expect_sound(&alone);
 	moment = NULL;
 	ck_assert_uint_eq(reading_moments(), updates + 1);
 }
@@ -123,7 +89,7 @@ read_slot(void)
 static struct explore_scenario
 writer_and_reader(unsigned update_count, unsigned try_count)
 {
-	struct explore_scenario scenario = scene();
+	struct explore_scenario scenario = cast_scene();
 
 	updates = update_count;
 	tries = try_count;
@@ -138,7 +104,7 @@ START_TEST(a_reader_never_takes_a_torn_set_for_a_whole_one)
 {
 	struct explore_scenario scenario = writer_and_reader(_i, 2);
 
-	expect_sound(&scenario);
+	cast_expect_sound(&scenario);
 	ck_assert_uint_gt(wholes, 0);
 	ck_assert_uint_gt(others, 0);
 }
@@ -149,7 +115,7 @@ START_TEST(nor_does_it_where_stores_become_visible_in_another_order)
 	struct explore_scenario scenario = writer_and_reader(_i, 2);
 
 	scenario.buffered = true;
-	expect_sound(&scenario);
+	cast_expect_sound(&scenario);
 }
 END_TEST
 
@@ -159,7 +125,7 @@ START_TEST(a_reader_is_misled_if_nothing_is_released)
 
 	scenario.buffered = true;
 	scenario.defect = EXPLORE_NO_RELEASE;
-	ck_assert_ptr_nonnull(play(&scenario).failure);
+	ck_assert_ptr_nonnull(cast_play(&scenario).failure);
 }
 END_TEST
 

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <check.h>
+
 #include "tests/explore/mutex.h"
 
 #define NOBODY (-1)
@@ -21,9 +23,9 @@ struct cast cast;
 
 /* Of the execution under way. */
 static struct {
-	int writers[CAST_SLOTS];     /* of each slot */
-	uint64_t states[CAST_SLOTS]; /* before the last step */
-	unsigned dead, waiting;      /* threads, as bits */
+	int writers[2 * CAST_SLOTS];     /* of each slot */
+	uint64_t states[2 * CAST_SLOTS]; /* before the last step */
+	unsigned dead, waiting;          /* threads, as bits */
 	/* What the thread is about to do in the watched loop. */
 	struct {
 		enum { ELSEWHERE, ATTENDING, LEAVING } act;
@@ -41,25 +43,35 @@ static const struct {
 	FIELD(nested_since_ns), FIELD(ring), FIELD(iteration), FIELD(wakeup),
 	FIELD(padding)};
 
-/* The slot in which the address lies, or -1. */
+/* The slot with that number, of both segments. */
+static struct segment_slot *
+slot_numbered(unsigned number)
+{
+	return number < CAST_SLOTS ? &cast.segment.slots[number]
+				   : &cast.second.slots[number - CAST_SLOTS];
+}
+
+/* The number of the slot in which the address lies, or -1. */
 static int
 slot_at(const void *address)
 {
-	const char *first = (const char *)cast.segment.slots;
 	const char *at = address;
 
-	if (at < first || at >= first + CAST_SLOTS * sizeof(*cast.segment.slots))
-		return -1;
-	return (int)((size_t)(at - first) / sizeof(*cast.segment.slots));
+	for (unsigned i = 0; i < 2 * CAST_SLOTS; i++) {
+		const char *slot = (const char *)slot_numbered(i);
+
+		if (at >= slot && at < slot + sizeof(struct segment_slot))
+			return (int)i;
+	}
+	return -1;
 }
 
-/* The field, by its place in `fields`. */
+/* The field of that slot, by its place in `fields`. */
 static unsigned
-field_at(const void *address)
+field_at(int slot, const void *address)
 {
-	size_t offset =
-		(size_t)((const char *)address - (const char *)cast.segment.slots) %
-		sizeof(*cast.segment.slots);
+	size_t offset = (size_t)((const char *)address -
+				 (const char *)slot_numbered((unsigned)slot));
 	unsigned i = sizeof(fields) / sizeof(*fields);
 
 	while (fields[--i].offset > offset)
@@ -67,16 +79,17 @@ field_at(const void *address)
 	return i;
 }
 
-const char *
-cast_name(const void *address)
+static const char *
+name(const void *address)
 {
-	static char name[64];
+	static char text[64];
 	int slot = slot_at(address);
 
 	if (slot < 0)
 		return NULL;
-	snprintf(name, sizeof(name), "slot %d %s", slot, fields[field_at(address)].name);
-	return name;
+	snprintf(text, sizeof(text), "slot %d %s", slot,
+		fields[field_at(slot, address)].name);
+	return text;
 }
 
 static struct segment
@@ -94,13 +107,8 @@ void
 cast_set_up(void)
 {
 	cast.segment = make_segment();
+	cast.second = make_segment();
 	loops_start(&cast.segment, &cast.live);
-}
-
-struct segment
-cast_another_segment(void)
-{
-	return make_segment();
 }
 
 void
@@ -110,16 +118,16 @@ cast_watch(struct loop *loop)
 	cast.slot = loop_slot(loop);
 }
 
-void
-cast_begin(void)
+static void
+begin(void)
 {
 	cast.iterations = cast.slot ? cast.slot->iterations : 0;
 	cast.active_ns = cast.slot ? cast.slot->active_ns : 0;
 	memset(&now, 0, sizeof(now));
 	memset(cast.threads, 0, sizeof(cast.threads));
-	for (unsigned i = 0; i < CAST_SLOTS; i++) {
+	for (unsigned i = 0; i < 2 * CAST_SLOTS; i++) {
 		now.writers[i] = NOBODY;
-		now.states[i] = cast.segment.slots[i].state;
+		now.states[i] = slot_numbered(i)->state;
 	}
 }
 
@@ -152,8 +160,8 @@ cast_waiting(void)
 	return (unsigned)__builtin_popcount(now.waiting);
 }
 
-void
-cast_died(unsigned thread)
+static void
+died(unsigned thread)
 {
 	now.dead |= 1u << thread;
 	for (unsigned i = 0; i < CAST_SLOTS; i++)
@@ -177,6 +185,9 @@ watch_state(unsigned thread, uint64_t before, uint64_t state)
 	} else if (now.threads[thread].act == LEAVING) {
 		now.waiting &= ~(1u << thread);
 	}
+	/* It is being moved, or has been. */
+	if (!state || state == (SEGMENT_ATTENDED | SEGMENT_RECORDING))
+		return;
 	if (now.waiting ? (state & SEGMENT_WAITERS) != cast_waiting() ||
 				  !(state & SEGMENT_ATTENDED)
 			: state & SEGMENT_ATTENDED && state & SEGMENT_WAITERS)
@@ -184,8 +195,8 @@ watch_state(unsigned thread, uint64_t before, uint64_t state)
 			(unsigned long long)state);
 }
 
-void
-cast_wrote(unsigned thread, const void *address)
+static void
+wrote(unsigned thread, const void *address)
 {
 	static const char *const added[] = {
 		"events", "other_waits", "nested_wait_ns", "nested_since_ns", "wakeup"};
@@ -195,17 +206,17 @@ cast_wrote(unsigned thread, const void *address)
 
 	if (i < 0)
 		return;
-	field = fields[field_at(address)].name;
+	field = fields[field_at(i, address)].name;
 	for (unsigned j = 0; j < sizeof(added) / sizeof(*added); j++)
 		if (strcmp(field, added[j]) == 0)
 			return;
 	if (strcmp(field, "state") != 0) {
 		if (now.writers[i] != (int)thread)
 			explore_fail("thread %u writes %s, which is thread %d's", thread,
-				cast_name(address), now.writers[i]);
+				name(address), now.writers[i]);
 		return;
 	}
-	state = cast.segment.slots[i].state;
+	state = slot_numbered((unsigned)i)->state;
 	if (state == now.states[i])
 		return;
 	if (!(state & SEGMENT_RECORDING)) {
@@ -217,7 +228,34 @@ cast_wrote(unsigned thread, const void *address)
 	} else if (now.writers[i] == NOBODY || now.dead & 1u << now.writers[i]) {
 		now.writers[i] = (int)thread;
 	}
-	if (&cast.segment.slots[i] == cast.slot)
+	if (cast.slot && i % CAST_SLOTS == slot_at(cast.slot))
 		watch_state(thread, now.states[i], state);
 	now.states[i] = state;
+}
+
+struct explore_scenario
+cast_scene(void)
+{
+	return (struct explore_scenario){
+		.name = name, .begin = begin, .died = died, .wrote = wrote};
+}
+
+struct explore_result
+cast_play(const struct explore_scenario *scenario)
+{
+	struct explore_result result = explore(scenario);
+
+	printf("%llu states, %llu executions of up to %u steps, %u words\n",
+		(unsigned long long)result.states, (unsigned long long)result.executions,
+		result.steps, result.words);
+	fflush(stdout);
+	return result;
+}
+
+void
+cast_expect_sound(const struct explore_scenario *scenario)
+{
+	struct explore_result result = cast_play(scenario);
+
+	ck_assert_msg(!result.failure, "%s", result.failure);
 }

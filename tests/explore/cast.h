@@ -18,7 +18,7 @@
 #define CAST_SLOTS 3
 
 struct cast {
-	struct segment segment;
+	struct segment segment, second; /* to which loops may move */
 	uint32_t live;
 	struct loop *loop;         /* the watched one */
 	struct segment_slot *slot; /* in which it is; NULL: it is not watched */
@@ -32,10 +32,6 @@ extern struct cast cast;
 /* Before an exploration: an empty segment, and loops_start(). */
 void
 cast_set_up(void);
-
-/* A second segment, empty. */
-struct segment
-cast_another_segment(void);
 
 /* Watch the loop, which is unattended, from the beginning of each execution. */
 void
@@ -52,14 +48,14 @@ cast_unattend(uint64_t now_ns);
 unsigned
 cast_waiting(void);
 
-/* For the scenario: */
-const char *
-cast_name(const void *address);
+/* A scenario without threads, that is watched. */
+struct explore_scenario
+cast_scene(void);
+
+/* Explore it, and say how far that went. */
+struct explore_result
+cast_play(const struct explore_scenario *scenario);
 void
-cast_begin(void);
-void
-cast_died(unsigned thread);
-void
-cast_wrote(unsigned thread, const void *address);
+cast_expect_sound(const struct explore_scenario *scenario);
 
 #endif

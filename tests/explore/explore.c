@@ -20,7 +20,7 @@
 #define TRACE 80 /* steps that are told at most */
 #define PAGE 4096
 #define PAGES 64 /* that the threads use */
-#define SHARED 512
+#define SHARED 4096
 
 enum status { NEW, WAITS, DONE, DEAD };
 enum ended { BEGUN, COMPLETE, SEEN_BEFORE, MORE_SHARED, FAILED };
@@ -224,22 +224,31 @@ find_word(uintptr_t address)
 	return &pages[last_page].words[address % PAGE / 8];
 }
 
-/* Note that the running thread uses the word. Returns whether others do. */
+/* Note that the running thread uses the word. Returns whether it is now known that others do
+ * and was not before. */
 static bool
-note(uintptr_t address, bool writes)
+mark(uintptr_t address, bool writes)
 {
 	struct word *word = find_word(address);
 
 	word->used |= (uint8_t)(1 << self);
 	word->written |= writes;
-	if (word->written && word->used & (word->used - 1) && !word->shared) {
-		if (shared_count == SHARED)
-			abort();
-		word->shared = 1;
-		shared[shared_count++] = (uint64_t *)(address & ~(uintptr_t)7);
+	if (!word->written || !(word->used & (word->used - 1)) || word->shared)
+		return false;
+	if (shared_count == SHARED)
+		abort();
+	word->shared = 1;
+	shared[shared_count++] = (uint64_t *)(address & ~(uintptr_t)7);
+	return true;
+}
+
+/* The same. Returns whether others do. */
+static bool
+note(uintptr_t address, bool writes)
+{
+	if (mark(address, writes))
 		leave(MORE_SHARED);
-	}
-	return word->shared;
+	return find_word(address)->shared;
 }
 
 void
@@ -512,22 +521,21 @@ go_on(void)
 }
 
 bool
-step(const struct access *access)
+step(struct access *access)
 {
 	uintptr_t address = (uintptr_t)access->address;
-	bool is_shared;
 
 	if (self < 0 || is_private(address))
 		return false;
-	is_shared = note(address, access->writes);
-	if (is_shared) {
-		tell_written((unsigned)self);
+	tell_written((unsigned)self);
+	access->is_step = note(address, access->writes);
+	if (access->is_step) {
 		threads[self].next = access;
 		go_on();
 	}
 	if (access->writes)
 		keep(address);
-	return is_shared;
+	return true;
 }
 
 void
@@ -535,14 +543,42 @@ step_done(const struct access *access, uint64_t value)
 {
 	struct thread *thread = &threads[self];
 
-	log_step((unsigned)self, access->what, access->address, value);
-	thread->history = mix(mix(thread->history, 1), value);
+	if (access->is_step) {
+		log_step((unsigned)self, access->what, access->address, value);
+		thread->history = mix(mix(thread->history, 1), value);
+	}
 	if (!access->writes)
 		return;
 	thread->written = access->address;
 	/* A plain write is made behind the call. */
 	if (access->what[0] != 'w')
 		tell_written((unsigned)self);
+}
+
+void
+step_copy(void *to, const void *from, size_t bytes)
+{
+	struct access access = {.what = "copy", .address = to, .need = NEED_ALL};
+	struct thread *thread = &threads[self];
+	bool more = false;
+
+	if (self < 0)
+		return;
+	tell_written((unsigned)self);
+	for (size_t i = 0; i < bytes; i += 8) {
+		more |= mark((uintptr_t)from + i, false);
+		more |= mark((uintptr_t)to + i, true);
+	}
+	if (more)
+		leave(MORE_SHARED);
+	thread->next = &access;
+	go_on();
+	log_step((unsigned)self, access.what, to, bytes);
+	for (size_t i = 0; i < bytes; i += 8) {
+		keep((uintptr_t)to + i);
+		thread->history =
+			mix(thread->history, *(const uint64_t *)((const char *)from + i));
+	}
 }
 
 void
@@ -563,10 +599,14 @@ step_buffer(void *address, size_t bytes, uint64_t value, bool release)
 	struct thread *thread = &threads[self];
 	struct buffered store = {address, bytes, value, release, thread->fences};
 
-	if (is_private((uintptr_t)address) || !note((uintptr_t)address, true)) {
-		if (!is_private((uintptr_t)address))
-			keep((uintptr_t)address);
+	if (is_private((uintptr_t)address)) {
 		memcpy(address, &value, bytes);
+		return;
+	}
+	tell_written((unsigned)self);
+	if (!note((uintptr_t)address, true)) {
+		put(&store);
+		thread->written = address;
 		return;
 	}
 	thread->history = mix(thread->history, 2);

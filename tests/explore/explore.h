@@ -48,9 +48,8 @@ struct explore_scenario {
 	const char *(*name)(const void *address);
 	void (*begin)(void); /* before each execution */
 	void (*died)(unsigned thread);
-	void (*wrote)(
-		unsigned thread, const void *address); /* after each step that may */
-	void (*end)(void);                             /* all are done, or dead */
+	void (*wrote)(unsigned thread, const void *address); /* after it has */
+	void (*end)(void);                                   /* all are done, or dead */
 	/* A thread's own memory, which is another one's in its turn: thread-local. */
 	void *local;
 	size_t local_bytes;

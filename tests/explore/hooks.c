@@ -15,6 +15,7 @@ void *
 explore_memcpy(void *to, const void *from, size_t bytes);
 void *
 explore_memset(void *to, int byte, size_t bytes);
+#define COPY_BYTES 8192
 #define HOOK __attribute__((visibility("default")))
 
 static uint64_t
@@ -81,7 +82,7 @@ plain(void *address, size_t bytes, bool writes)
 			if (!writes)
 				memcpy(&seen, at, access.bytes);
 			step_done(&access, seen);
-			told = true;
+			told = told || access.is_step;
 		}
 		at += access.bytes;
 	}
@@ -317,6 +318,10 @@ __tsan_init(void)
 void *
 explore_memcpy(void *to, const void *from, size_t bytes)
 {
+	if (bytes >= COPY_BYTES) {
+		step_copy(to, from, bytes);
+		return memcpy(to, from, bytes);
+	}
 	for (size_t i = 0; i < bytes; i += 8) {
 		size_t part = bytes - i < 8 ? bytes - i : 8;
 

@@ -14,17 +14,24 @@ struct access {
 	size_t bytes;
 	bool writes;
 	enum need need;
+	bool is_step; /* set by step() */
 };
 
 /*
- * The running thread is about to do that, within one word. Returns whether that is a step: if
- * so the others may have gone first, and step_done() must tell what it read. Memory that
- * will be written is kept to be restored.
+ * The running thread is about to do that, within one word. If others use the word it is a
+ * step, and they may have gone first when this returns. Returns whether step_done() must tell
+ * what was read: it is no memory of the thread alone. What will be written is kept to be
+ * restored.
  */
 bool
-step(const struct access *access);
+step(struct access *access);
 void
 step_done(const struct access *access, uint64_t seen);
+
+/* It is about to copy so much that this is taken for one step: a slot to a place that nobody
+ * else knows yet. */
+void
+step_copy(void *to, const void *from, size_t bytes);
 
 /* The defect that is in force. */
 enum explore_defect

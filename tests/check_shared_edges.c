@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/* Several threads at the edges of one loop, in every order that their steps can take. What
+ * must hold at each step is in cast.h, and at the end: nothing lost, nothing twice. */
+
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <check.h>
+
+#include "tests/explore/cast.h"
+
+#define DESCRIPTOR 5
+#define LONG SEGMENT_LONG_NS
+
+static void
+set_up(void)
+{
+	cast_set_up();
+	cast_watch(
+		loops_make(&cast.maker, SEGMENT_KIND_EPOLL, DESCRIPTOR, 500, 1000, NULL));
+}
+
+/* The iterations of the watched loop are in all sums, each once. */
+static void
+check_sums(const struct segment_slot *slot)
+{
+	const struct histogram *h = &slot->iteration;
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < HISTOGRAM_BANDS; i++)
+		sum += h->sums_ns[i];
+	if (slot->iterations != cast.iterations || slot->active_ns != cast.active_ns ||
+		histogram_total(h) != cast.iterations || sum != cast.active_ns)
+		explore_fail(
+			"%llu iterations of %llu ns became %llu of %llu, %llu of %llu",
+			(unsigned long long)cast.iterations,
+			(unsigned long long)cast.active_ns,
+			(unsigned long long)slot->iterations,
+			(unsigned long long)slot->active_ns,
+			(unsigned long long)histogram_total(h), (unsigned long long)sum);
+}
+
+/* --- waits come and go --- */
+
+static bool moving; /* a thread may find the loop between two slots */
+
+/* Turns of a thread, as many as its number and one; the clock readings of both come in another
+ * order than their steps. */
+static void
+turn(void)
+{
+	unsigned self = (unsigned)explore_self();
+	uint64_t now_ns = 2000 + 15000 * self;
+
+	for (unsigned i = 0; i <= self; i++) {
+		now_ns += 10000;
+		if (cast_attend(now_ns))
+			cast_unattend(now_ns += 400);
+		else if (!moving)
+			explore_fail("a thread is not counted");
+	}
+}
+
+static void
+check_turns(void)
+{
+	const struct segment_slot *slot = cast.slot;
+
+	check_sums(slot);
+	if (slot->state & SEGMENT_ATTENDED || !slot->state)
+		explore_fail("all have left, and the state is %#llx",
+			(unsigned long long)slot->state);
+	if (slot->iterations + slot->other_waits != 3)
+		explore_fail("%llu waits ended iterations, %llu did not",
+			(unsigned long long)slot->iterations,
+			(unsigned long long)slot->other_waits);
+}
+
+static struct explore_scenario
+turns_of_two(void)
+{
+	struct explore_scenario scenario = cast_scene();
+
+	scenario.count = 2;
+	scenario.threads[0] = turn;
+	scenario.threads[1] = turn;
+	scenario.end = check_turns;
+	return scenario;
+}
+
+START_TEST(nothing_is_lost_or_twice_where_two_threads_wait_for_one_instance)
+{
+	struct explore_scenario scenario = turns_of_two();
+
+	scenario.buffered = _i;
+	cast_expect_sound(&scenario);
+}
+END_TEST
+
+START_TEST(something_would_be_if_edges_were_no_atomic_swaps)
+{
+	struct explore_scenario scenario = turns_of_two();
+
+	scenario.defect = EXPLORE_SPLIT_SWAP;
+	ck_assert_ptr_nonnull(cast_play(&scenario).failure);
+}
+END_TEST
+
+/* --- the loop moves to another segment meanwhile --- */
+
+static void
+move_and_turn(void)
+{
+	loops_move(&cast.second);
+	turn();
+}
+
+static void
+check_moved(void)
+{
+	const struct segment_slot *slot = loop_slot(cast.loop);
+
+	if (!loop_is_ours(cast.loop))
+		explore_fail("the loop is lost");
+	check_sums(slot);
+	if (slot->state & SEGMENT_ATTENDED || !slot->state)
+		explore_fail("all have left, and the state is %#llx",
+			(unsigned long long)slot->state);
+}
+
+START_TEST(a_loop_that_moves_takes_all_its_counts_along)
+{
+	struct explore_scenario scenario = turns_of_two();
+
+	moving = true;
+	scenario.threads[1] = move_and_turn;
+	scenario.end = check_moved;
+	cast_expect_sound(&scenario);
+}
+END_TEST
+
+static Suite *
+shared_edges_suite(void)
+{
+	Suite *suite = suite_create("shared edges");
+	TCase *turns = tcase_create("turns"), *moves = tcase_create("moves");
+
+	tcase_set_timeout(turns, 300);
+	tcase_add_checked_fixture(turns, set_up, NULL);
+	tcase_add_loop_test(turns,
+		nothing_is_lost_or_twice_where_two_threads_wait_for_one_instance, 0, 2);
+	tcase_add_test(turns, something_would_be_if_edges_were_no_atomic_swaps);
+	suite_add_tcase(suite, turns);
+	tcase_set_timeout(moves, 300);
+	tcase_add_checked_fixture(moves, set_up, NULL);
+	tcase_add_test(moves, a_loop_that_moves_takes_all_its_counts_along);
+	suite_add_tcase(suite, moves);
+	return suite;
+}
+
+int
+main(void)
+{
+	SRunner *runner = srunner_create(shared_edges_suite());
+	int failed;
+
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
