@@ -77,8 +77,6 @@ explore_pread(int fd, void *to, size_t bytes, off_t offset)
 	size_t place = (size_t)(from - (char *)cast.slot);
 	bool is_head = place == 0 && bytes > 16;
 
-	if (is_head && !now.tries_left)
-		return 0;
 	if (is_head) {
 		memset(now.head, 0, sizeof(now.head));
 		memset(now.tail, 0, sizeof(now.tail));
@@ -119,8 +117,8 @@ reading_read(int torn_ok, unsigned tries, const struct segment_slot **ret_slot)
 	slot = zero;
 	now.tries_left = tries;
 	*ret_slot = &slot;
-	return reader_read_slot(
-		reader, (uint32_t)(cast.slot - cast.segment.slots), torn_ok, &slot);
+	return reader_read_slot(reader, (uint32_t)(cast.slot - cast.segment.slots),
+		torn_ok, tries, &slot);
 }
 
 unsigned

@@ -18,11 +18,8 @@ reading_keep_moment(void);
 unsigned
 reading_moments(void);
 
-/*
- * reader_read_slot() of the watched slot, from a copy that is all zeros. Of its tries so many
- * are made, all of which are alike: then the segment cannot be read any more. The result is
- * borrowed until the next call.
- */
+/* reader_read_slot() of the watched slot, from a copy that is all zeros. The result is borrowed
+ * until the next call. */
 enum reader_result
 reading_read(int torn_ok, unsigned tries, const struct segment_slot **ret_slot);
 
