@@ -11,13 +11,15 @@ import time
 import pytest
 
 import segments
-from harness import HOSTS, PYTHON, host_program, wait_for
+from harness import HOSTS, LOOPLAGD, PYTHON, host_program, wait_for
 from restarts import Restarted
 
 # The first wait of a loop is outside of it (DESIGN section 3), and so is its event.
 OUTSIDE = 1
 SECONDS = float(os.environ.get("LOOPLAG_RESTART_SECONDS", "4"))
 SEED = int(os.environ.get("LOOPLAG_RESTART_SEED", "1"))
+# Of another build, to take turns with this one.
+OTHER = os.environ.get("LOOPLAG_OTHER_BUILD")
 EVENTS, ITERATIONS = "looplag_events_total", "looplag_iteration_seconds_count"
 LOST = "looplag_dropped_loops_total"
 # What it takes to open a process's segment anew.
@@ -178,6 +180,8 @@ class Storm:
     def turn(self):
         self.looplagd.kill()
         self.restarts += 1
+        if OTHER:
+            self.looplagd.binary = self.random.choice([LOOPLAGD, f"{OTHER}/looplagd"])
         if self.way == Way.store:
             # Those wait in the socket.
             self.start_some()
