@@ -91,6 +91,14 @@ refuse(void *arg, enum collector_reason reason)
 	collector->stats.rejected[reason]++;
 }
 
+static void
+set_in_hand(void *arg, unsigned connections)
+{
+	struct collector *collector = arg;
+
+	ledger_set_in_hand(collector->ledger, connections);
+}
+
 /* Read some targets, and the others of this round after a pause. */
 static void
 read_some(void *arg)
@@ -157,6 +165,8 @@ recover(struct collector *collector, struct fd_store *kept)
 			return -ENOMEM;
 	}
 	collector->stalls.history = ledger_has_history(ledger);
+	/* Nobody will ever know what they were. */
+	stats->dropped_restart += ledger_in_hand(ledger);
 	collector->stalls.lost = stats->missed;
 	memcpy(collector->past_captures, stats->captures, sizeof(stats->captures));
 	targets_set_ledger(collector->targets, ledger);
@@ -168,7 +178,7 @@ static bool
 may_miss_any(const struct collector *collector, const struct collector_options *options)
 {
 	return !options->socket_kept || !collector->stalls.history ||
-	       targets_miss_any(collector->targets);
+	       ledger_in_hand(collector->ledger) || targets_miss_any(collector->targets);
 }
 
 int
@@ -176,7 +186,7 @@ collector_open(struct event_loop *loop, const struct collector_options *options,
 	struct collector **ret_collector)
 {
 	struct collector *collector = calloc(1, sizeof(*collector));
-	struct reception_calls calls = {admit, refuse, collector};
+	struct reception_calls calls = {admit, refuse, set_in_hand, collector};
 	int r = -ENOMEM;
 
 	if (!collector)
@@ -211,6 +221,7 @@ collector_open(struct event_loop *loop, const struct collector_options *options,
 	collector_save(collector);
 	if (collector->doorbell && may_miss_any(collector, options))
 		doorbell_ring_daemon(collector->doorbell);
+	set_in_hand(collector, 0);
 	*ret_collector = collector;
 	return 0;
 fail:

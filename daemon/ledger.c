@@ -23,6 +23,7 @@
 struct ledger {
 	struct store *store; /* NULL: nothing is kept any more */
 	struct store_records *history;
+	unsigned in_hand; /* of the last one */
 	char *directory;
 	char boot_id[BOOT_ID_BYTES + 1];
 };
@@ -130,6 +131,7 @@ ledger_open(const char *directory)
 		ledger_close(ledger);
 		return NULL;
 	}
+	ledger->in_hand = store_mark(ledger->store);
 	read_boot_id(ledger->boot_id);
 	load(ledger);
 	record_begin(&about);
@@ -154,6 +156,21 @@ bool
 ledger_has_history(const struct ledger *ledger)
 {
 	return ledger && ledger->history;
+}
+
+unsigned
+ledger_in_hand(const struct ledger *ledger)
+{
+	return ledger_has_history(ledger) ? ledger->in_hand : 0;
+}
+
+void
+ledger_set_in_hand(struct ledger *ledger, unsigned count)
+{
+	if (!ledger || !ledger->store)
+		return;
+	ledger->in_hand = 0;
+	store_set_mark(ledger->store, count);
 }
 
 bool

@@ -42,6 +42,14 @@ ledger_close(struct ledger *ledger);
 bool
 ledger_has_history(const struct ledger *ledger);
 
+/* How many registrations had come to the last one when it was killed, and were not in its
+ * history yet; 0 without one. */
+unsigned
+ledger_in_hand(const struct ledger *ledger);
+/* There are so many now. What the last one had is forgotten with the first call. */
+void
+ledger_set_in_hand(struct ledger *ledger, unsigned count);
+
 /* The next record of the last one's history. Returns whether there was one. */
 bool
 ledger_next(struct ledger *ledger, struct ledger_key *ret_key, struct record *ret_record);

@@ -85,6 +85,12 @@ hang_up(int fd, uid_t uid)
 }
 
 static void
+set_in_hand(struct reception *reception, unsigned connections)
+{
+	reception->calls.set_in_hand(reception->calls.arg, connections);
+}
+
+static void
 dismiss(struct connection *connection)
 {
 	TAILQ_REMOVE(&connection->reception->waiting, connection, entry);
@@ -203,8 +209,12 @@ on_message(void *arg)
 {
 	struct connection *connection = arg;
 	struct reception *reception = connection->reception;
+	int heard;
 
-	if (!hear(connection))
+	set_in_hand(reception, 1);
+	heard = hear(connection);
+	set_in_hand(reception, 0);
+	if (!heard)
 		return;
 	dismiss(connection);
 	set_deadline(reception);
@@ -319,6 +329,17 @@ use_spare(struct reception *reception)
 	reception->listening = NULL;
 }
 
+/* Hear a new connection, and close it if it has no more to say. */
+static int
+is_done(struct connection *connection)
+{
+	if (!hear(connection))
+		return 0;
+	hang_up(connection->fd, connection->uid);
+	free(connection);
+	return 1;
+}
+
 static void
 on_connect(void *arg)
 {
@@ -326,29 +347,28 @@ on_connect(void *arg)
 	struct connection *batch[BATCH];
 	unsigned count = 0;
 
-	/* First all of them, then what they have to say: a message that is just being sent
-	 * has time to come. */
-	while (count < BATCH) {
-		int fd = accept4(
-			reception->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	for (unsigned i = 0; i < BATCH; i++) {
+		struct connection *connection;
+		int fd;
 
+		set_in_hand(reception, count + 1);
+		fd = accept4(reception->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd < 0) {
 			if (errno == EMFILE || errno == ENFILE)
 				use_spare(reception);
 			break;
 		}
-		batch[count] = connection_new(reception, fd);
-		if (batch[count])
-			count++;
+		connection = connection_new(reception, fd);
+		if (connection && !is_done(connection))
+			batch[count++] = connection;
 	}
+	/* A message that was just being sent has had time to come. */
 	for (unsigned i = 0; i < count; i++) {
-		if (hear(batch[i])) {
-			hang_up(batch[i]->fd, batch[i]->uid);
-			free(batch[i]);
-		} else {
+		set_in_hand(reception, count - i);
+		if (!is_done(batch[i]))
 			let_wait(batch[i]);
-		}
 	}
+	set_in_hand(reception, 0);
 }
 
 int

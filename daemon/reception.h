@@ -37,6 +37,9 @@ struct reception_calls {
 	/* The descriptors are the callee's from now on. */
 	void (*admit)(void *arg, const struct reception_guest *guest);
 	void (*refuse)(void *arg, enum collector_reason reason);
+	/* So many connections are out of the socket, where they would outlive us, and what
+	 * they have to say is not admitted or refused yet. Those that are silent are none. */
+	void (*set_in_hand)(void *arg, unsigned connections);
 	void *arg;
 };
 

@@ -192,6 +192,24 @@ store_commit(struct store *store)
 	return 0;
 }
 
+unsigned
+store_mark(const struct store *store)
+{
+	uint32_t mark;
+
+	return pread(store->lock, &mark, sizeof(mark), 0) == sizeof(mark) ? mark : 0;
+}
+
+void
+store_set_mark(struct store *store, unsigned mark)
+{
+	uint32_t now = mark;
+
+	/* On a full disk there is none. */
+	if (pwrite(store->lock, &now, sizeof(now), 0) < 0)
+		return;
+}
+
 void
 store_destroy(struct store *store)
 {

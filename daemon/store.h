@@ -6,7 +6,7 @@
  *
  *	DIRECTORY/ledger       the records, LMDB
  *	DIRECTORY/ledger.new   those of a store without a commit so far
- *	DIRECTORY/lock         held by the one who may write
+ *	DIRECTORY/lock         held by the one who may write; its first bytes are the mark
  *
  * A store never touches what another one wrote: what that left is read by a child, which a
  * damaged file may crash, and a new file takes its place with the first commit.
@@ -58,6 +58,13 @@ store_delete(struct store *store, const struct store_key *key);
 /* Returns 0 or -errno; after that the store is of no use. */
 __attribute__((warn_unused_result)) int
 store_commit(struct store *store);
+
+/* A number that is there at once, whenever we are killed, without a commit; 0 if there is
+ * none. */
+unsigned
+store_mark(const struct store *store);
+void
+store_set_mark(struct store *store, unsigned mark);
 
 /* Nobody shall read it: remove its file. */
 void

@@ -106,9 +106,14 @@ remove_entry(struct entry *entry)
 void
 targets_free(struct targets *targets)
 {
+	struct entry *entry;
+
 	if (!targets)
 		return;
-	/* Who comes after us will find what was saved. */
+	/* Who comes after us will find what was saved, and what the manager has. */
+	if (targets->ledger)
+		TAILQ_FOREACH (entry, &targets->entries, entry)
+			entry->kept = false;
 	targets->ledger = NULL;
 	while (!TAILQ_EMPTY(&targets->entries))
 		remove_entry(TAILQ_FIRST(&targets->entries));

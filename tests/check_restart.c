@@ -18,6 +18,7 @@
 
 #include "daemon/collector.h"
 #include "daemon/groups.h"
+#include "daemon/ledger.h"
 #include "tests/segment_writer.h"
 #include "tests/stage.h"
 
@@ -338,6 +339,24 @@ START_TEST(a_process_that_dies_without_its_segment_is_counted_as_lost)
 }
 END_TEST
 
+START_TEST(registrations_in_hand_are_counted_as_lost_once)
+{
+	struct writer writer = stage_writer();
+
+	stage_show();
+	ledger_set_in_hand(stage.ledger, 2);
+	stage_kill();
+	for (int i = 0; i < 2; i++) {
+		stage_open();
+		stage_show();
+		ck_assert_uint_eq(lost(), 2);
+		stage_kill();
+	}
+	stage_open();
+	writer_free(&writer);
+}
+END_TEST
+
 START_TEST(a_segment_that_is_not_what_it_was_is_no_target)
 {
 	struct writer writer = stage_writer(), other = writer_make();
@@ -380,6 +399,7 @@ main(void)
 	tcase_add_test(tcase, a_loop_that_moved_twice_unseen_is_counted_once);
 	tcase_add_test(tcase, an_open_iteration_of_a_lost_segment_does_not_go_back);
 	tcase_add_test(tcase, a_process_that_dies_without_its_segment_is_counted_as_lost);
+	tcase_add_test(tcase, registrations_in_hand_are_counted_as_lost_once);
 	tcase_add_test(tcase, a_segment_that_is_not_what_it_was_is_no_target);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);

@@ -49,7 +49,8 @@ def host_program(name):
 
 
 def wait_for(condition, deadline=10.0, what=None, every=0.02):
-    """Return condition() as soon as it is true; fail after `deadline` seconds.
+    """Return condition() as soon as it is true; fail after `deadline` seconds, with the words
+    in `what`, or those that it returns.
 
     What the condition raises (a refused connection, a series that is not there yet)
     counts as "not yet", and is told when the time is over."""
@@ -64,7 +65,7 @@ def wait_for(condition, deadline=10.0, what=None, every=0.02):
         except (OSError, LookupError, ValueError, http.client.HTTPException) as e:
             error = e
         if time.monotonic() > end:
-            name = what or getattr(condition, "__name__", "condition")
+            name = what() if callable(what) else what or getattr(condition, "__name__", "")
             raise AssertionError(f"not within {deadline} s: {name}"
                                  + (f" ({error!r})" if error else "")) from error
         time.sleep(every)

@@ -15,6 +15,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import threading
 
 from harness import (LOOPLAGD, PYTHON, Daemon, Program, SANITIZER_REPORT, free_port,
@@ -98,6 +99,18 @@ class Manager:
         finally:
             for fd in fds:
                 os.close(fd)
+
+
+def with_version(binary, version, directory):
+    """A copy of that looplagd which has this number."""
+    data = binary.read_bytes()
+    told = subprocess.run([binary, "--version"], capture_output=True, check=True).stdout
+    own = b"\0" + told.split()[1] + b"\0"
+    assert data.count(own) == 1
+    copy = directory / f"looplagd-{version}"
+    copy.write_bytes(data.replace(own, b"\0" + version.encode().ljust(len(own) - 1, b"\0")))
+    copy.chmod(0o755)
+    return copy
 
 
 class Restarted(Daemon):

@@ -178,7 +178,7 @@ class Storm:
                 self.running.remove(program)
 
     def turn(self):
-        self.looplagd.kill()
+        self.looplagd.kill(self.random.choice([signal.SIGKILL] * 3 + [signal.SIGTERM]))
         self.restarts += 1
         if OTHER:
             self.looplagd.binary = self.random.choice([LOOPLAGD, f"{OTHER}/looplagd"])
@@ -230,25 +230,23 @@ def test_random_kills_lose_nothing_and_count_nothing_twice(looplagd, turns, way,
         assert counted(looplagd, "node", ITERATIONS) == known_by_segment(node.pid)[1]
         node.send(signal.SIGKILL)
     known = finish(native) - OUTSIDE, turns.events("short")
-    if way == Way.store:
-        is_shown(looplagd, "c", known[0])
-        # Between the wait's return and the next line of the program it has one more.
-        assert 0 <= counted(looplagd, "short") - known[1] <= storm.killed
-        assert looplagd.metrics().value(LOST, reason="restart") == 0
-    elif way == Way.maps:
-        is_shown(looplagd, "c", known[0])
-        assert counted(looplagd, "short") <= known[1] + storm.killed
-        if counted(looplagd, "short") < known[1]:
-            wait_for(lambda: looplagd.metrics().value(LOST, reason="restart"), 15,
-                     "that something was lost is said", every=0.2)
-    else:
+    if way == Way.anew:
         assert counted(looplagd, "c") < known[0]
-        assert counted(looplagd, "short") <= known[1] + storm.killed
+    else:
+        is_shown(looplagd, "c", known[0])
+    # Between the wait's return and the next line of the program it has one more.
+    assert counted(looplagd, "short") <= known[1] + storm.killed
+    if counted(looplagd, "short") < known[1]:
+        lost = wait_for(lambda: looplagd.metrics().value(LOST, reason="restart"), 15,
+                        "that something was lost is said", every=0.2)
+        # Nothing but what came at the moment of a kill.
+        assert way != Way.store or lost < storm.restarts / 20
+        print(f"{known[1] - counted(looplagd, 'short')} of {known[1]} are lost, of {lost} loops")
 
 
 def test_an_orderly_restart_and_a_reload_change_no_count(looplagd, turns, way):
-    python = turns.python("python")
-    wait_for(lambda: counted(looplagd, "python") > 20, 10)
+    python, native = turns.python("python"), turns.start(0, 500, group="c")
+    wait_for(lambda: counted(looplagd, "python") > 20 and counted(looplagd, "c") > 20, 10)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
         before = looplagd.metrics()
         if number == signal.SIGHUP:
@@ -258,6 +256,8 @@ def test_an_orderly_restart_and_a_reload_change_no_count(looplagd, turns, way):
             looplagd.start()
         assert not gone_back(before, looplagd.metrics())
     is_shown(looplagd, "python", finish(python))
+    if way != Way.anew:
+        is_shown(looplagd, "c", finish(native) - OUTSIDE)
 
 
 @pytest.fixture

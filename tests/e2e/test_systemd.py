@@ -14,7 +14,9 @@ import stat
 import pytest
 
 from container import Container, call, why_not
-from harness import BUILD, HOSTS, SOURCE, Metrics, delay_quantile, wait_for
+from harness import (BUILD, HOSTS, SOURCE, Metrics, delay_quantile, host_program,
+                     wait_for)
+from restarts import with_version
 from runs import compile_program
 
 NODE, REDIS = "lagging.service", "redis-server.service"
@@ -251,6 +253,89 @@ def test_by_the_drop_in_of_the_manual_it_takes_stacks_of_native_programs(machine
         return [f.get("function") for stall in stalls for f in stall["stack"]]
 
     wait_for(lambda: "aeMain" in frames(), 60, "the stack of redis")
+
+
+# A program that counts what looplagd has to say of it; see tests/hosts/turns.c.
+TURNS_UNIT = """
+[Service]
+ExecStart=/srv/turns 0 2000 /srv/turns-%i
+"""
+
+
+class Turns:
+    """Units of that, and looplagd, whom something happens to all the time."""
+
+    def __init__(self, machine):
+        self.machine, self.started, self.killed = machine, [], set()
+        shutil.copy(host_program("turns"), machine.root / "srv")
+        units = machine.root / "etc/systemd/system"
+        (units / "turns@.service").write_text(TURNS_UNIT)
+        shutil.copytree(units / f"{REDIS}.d", units / "turns@.service.d")
+        machine.run("systemctl", "daemon-reload")
+
+    def start(self):
+        self.started.append(f"turns@{len(self.started)}.service")
+        self.machine.run("systemctl", "start", self.started[-1])
+        wait_for(lambda: self.events(self.started[-1]) > 2, 10)
+
+    def kill(self, unit):
+        self.machine.run("systemctl", "kill", "--signal=KILL", unit)
+        self.killed.add(unit)
+
+    def events(self, unit):
+        """What it has counted so far; its first wait is outside of the loop."""
+        file = self.machine.root / f"srv/turns-{unit[6:-8]}"
+        return int.from_bytes(file.read_bytes(), "little") - 1
+
+    def shown(self, unit):
+        return metrics(self.machine).sum("looplag_events_total", groupname=unit)
+
+
+def end_daemon(machine, how, meanwhile):
+    """Have something happen while it can do nothing, then end it; wait for the next one."""
+    pid = machine.property("looplagd.service", "MainPID")
+    machine.run("systemctl", "kill", "--signal=STOP", "looplagd.service")
+    meanwhile()
+    if how == "killed":
+        machine.run("systemctl", "kill", "--signal=KILL", "looplagd.service")
+    else:
+        machine.run("systemctl", "kill", "--signal=CONT", "looplagd.service")
+        machine.run("systemctl", "restart", "looplagd.service")
+    wait_for(lambda: machine.property("looplagd.service", "MainPID") not in ("0", pid)
+             and metrics(machine), 30, "the next looplagd", every=0.1)
+    machine.run("systemctl", "reset-failed", "looplagd.service")
+
+
+def test_counts_go_on_exactly_whatever_ends_the_daemon(machine):
+    turns = Turns(machine)
+    binary = machine.root / "usr/sbin/looplagd"
+    before = said(machine)
+    for _ in range(3):
+        turns.start()
+    for how in ["killed", "restarted", "killed", "replaced", "killed", "restarted"]:
+        if how == "replaced":
+            with_version(binary, "9.9.9", binary.parent).rename(binary)
+
+        def meanwhile():
+            turns.kill(turns.started[-2])
+            turns.start()
+
+        shown = {unit: turns.shown(unit) for unit in turns.started}
+        end_daemon(machine, how, meanwhile)
+        for unit, count in shown.items():
+            assert turns.shown(unit) >= count, (how, unit)
+        turns.start()
+    assert metrics(machine).value("looplag_build_info", version="9.9.9") == 1
+    for unit in turns.started:
+        if unit not in turns.killed:
+            machine.run("systemctl", "kill", "--signal=TERM", unit)
+    for unit in turns.started:
+        wait_for(lambda: turns.shown(unit) >= turns.events(unit), 20,
+                 lambda: f"{unit}: {turns.shown(unit)} of {turns.events(unit)} are shown")
+        # A kill may come between the wait and the count.
+        assert turns.shown(unit) - turns.events(unit) <= (unit in turns.killed), unit
+    assert metrics(machine).value("looplag_dropped_loops_total", reason="restart") == 0
+    assert "history" not in said(machine).removeprefix(before)
 
 
 def doctor(machine, word):

@@ -8,30 +8,17 @@ LOOPLAG_OTHER_BUILD=DIR has the looplagd of that build take turns with this one'
 import os
 import signal
 import struct
-import subprocess
 from pathlib import Path
 
 import lmdb
 import pytest
 
 from harness import HOSTS, LOOPLAGD, PYTHON, host_program, wait_for
-from restarts import Restarted
+from restarts import Restarted, with_version
 
 EVENTS = "looplag_events_total"
 KEY = struct.Struct(">IIQ")  # kind, index, number
 ABOUT, SERIES = 1, 3         # kinds of daemon/ledger.h
-
-
-def with_version(version, directory):
-    """A copy of looplagd that has this number."""
-    data = LOOPLAGD.read_bytes()
-    told = subprocess.run([LOOPLAGD, "--version"], capture_output=True, check=True).stdout
-    own = b"\0" + told.split()[1] + b"\0"
-    assert data.count(own) == 1
-    copy = directory / f"looplagd-{version}"
-    copy.write_bytes(data.replace(own, b"\0" + version.encode().ljust(len(own) - 1, b"\0")))
-    copy.chmod(0o755)
-    return copy
 
 
 def counted(looplagd, group):
@@ -81,7 +68,8 @@ def finish(program):
 
 
 def test_counts_go_on_exactly_from_build_to_build(looplagd, programs, scratch):
-    builds = [with_version("9.9.9", scratch), LOOPLAGD, with_version("0.0.1", scratch)]
+    builds = [with_version(LOOPLAGD, "9.9.9", scratch), LOOPLAGD,
+              with_version(LOOPLAGD, "0.0.1", scratch)]
     if "LOOPLAG_OTHER_BUILD" in os.environ:
         builds.append(Path(os.environ["LOOPLAG_OTHER_BUILD"]) / "looplagd")
     wait_for(lambda: counted(looplagd, "c") > 20 and counted(looplagd, "python") > 20, 10)
