@@ -345,10 +345,13 @@ add_result(struct loop *loop, const struct wait *wait, uint64_t now_ns, int resu
 
 	if (result > 0)
 		__atomic_fetch_add(&slot->events, (uint64_t)result, __ATOMIC_RELAXED);
-	if (result || wait->timeout_ns <= 0)
+	if (wait->timeout_ns <= 0)
 		return;
 	due_ns = wait->begin_ns + (uint64_t)wait->timeout_ns;
-	band_histogram_record(&slot->wakeup, now_ns > due_ns ? now_ns - due_ns : 0);
+	/* Who was stopped has been interrupted, or there are events by now. */
+	if (result == 0 || now_ns > due_ns)
+		band_histogram_record(
+			&slot->wakeup, now_ns > due_ns ? now_ns - due_ns : 0);
 }
 
 /* Come back from what may become a loop. */

@@ -268,9 +268,19 @@ START_TEST(results_are_events_and_lateness_is_the_kernels)
 	waits_enter(&wait, EPOLL, 3, 2, 10 * MS, FRAME);
 	waiter.now_ns += 12 * MS;
 	waits_leave(&wait, 1);
+	ck_assert_uint_eq(band_histogram_total(&waiter_slot(0)->wakeup), 2);
+	/* As after a stop. */
+	waits_enter(&wait, EPOLL, 3, 2, 10 * MS, FRAME);
+	waiter.now_ns += 15 * MS;
+	waits_leave(&wait, -EINTR);
+	ck_assert_uint_eq(band_histogram_total(&waiter_slot(0)->wakeup), 3);
+	ck_assert_uint_eq(waiter_slot(0)->wakeup.sum_ns, (2 + 2 + 5) * MS);
+	/* What is not late, or has no timeout, tells nothing. */
+	waits_enter(&wait, EPOLL, 3, 2, 10 * MS, FRAME);
+	waits_leave(&wait, 1);
 	waits_enter(&wait, EPOLL, 3, 2, 0, FRAME);
 	waits_leave(&wait, 0);
-	ck_assert_uint_eq(band_histogram_total(&waiter_slot(0)->wakeup), 1);
+	ck_assert_uint_eq(band_histogram_total(&waiter_slot(0)->wakeup), 3);
 }
 END_TEST
 

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: MIT
+"""What befalls the machine or a process as a whole: somebody stops the service or looplagd,
+others take the processors, clocks are shifted, memory or descriptors run out. No stall is
+told that was none, or its cause says what has happened, and nothing is lost.
+
+LOOPLAG_STOP_SECONDS is how long processes are stopped.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import socket
+import time
+
+import pytest
+
+import injected
+import services
+from harness import HOSTS, PYTHON, cores, host_program, wait_for
+from restarts import Restarted
+
+SECONDS = float(os.environ.get("LOOPLAG_STOP_SECONDS", "3"))
+EVENTS = "looplag_events_total"
+MISSED = "looplag_missed_iterations_total"
+RING = 32  # long iterations that a segment holds of each loop
+CLOCK_BOOTTIME, CLOCK_MONOTONIC = 7, 1
+# A loop that works for 40 ms of processor time now and then.
+LITTLE_WORK = """
+import select, time
+loop = select.epoll()
+print("begun", flush=True)
+while True:
+    loop.poll(0.1)
+    end = time.thread_time() + 0.04
+    while time.thread_time() < end:
+        pass
+"""
+
+
+def counted(daemon, group, name=EVENTS):
+    return daemon.metrics().sum(name, groupname=group)
+
+
+def is_counted(daemon, group, events):
+    wait_for(lambda: counted(daemon, group) >= events, 15,
+             lambda: f"{group}: {counted(daemon, group)} of {events}")
+    assert counted(daemon, group) == events
+
+
+def state_of(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return file.read().rpartition(")")[2].split()[0]
+
+
+def stop_for(program, seconds=SECONDS, meanwhile=lambda: None):
+    """Stop it, have something happen, and have it go on after so many seconds in all."""
+    program.send(signal.SIGSTOP)
+    wait_for(lambda: state_of(program.pid) == "T", 5)
+    end = time.monotonic() + seconds
+    meanwhile()
+    time.sleep(max(0, end - time.monotonic()))  # that is what befalls it
+    program.send(signal.SIGCONT)
+
+
+def test_a_service_that_is_stopped_at_rest_does_not_stall(daemon, program, scratch):
+    """A shell's Ctrl-Z, a debugger, a frozen container."""
+    from harness import target_environment
+    service = services.start("redis", program, scratch,
+                             target_environment(daemon.socket, "redis"))
+    service.load(rounds=5)
+    wait_for(lambda: counted(daemon, "redis"), 10)
+    stop_for(service.program)
+    service.load(rounds=5)
+    assert injected.stalls(daemon, "redis") == []
+
+
+def test_a_service_that_is_stopped_at_work_is_stopped(daemon, target, scratch):
+    """Each of its turns is work that takes some time; the stall is as long as the stop."""
+    turns = target([host_program("turns"), 0, 50000, scratch / "count", "exit"],
+                   group="turns")
+    wait_for(lambda: counted(daemon, "turns") > 5, 10)
+    stop_for(turns)
+    stalls = wait_for(lambda: [stall for stall in injected.stalls(daemon, "turns")
+                               if not stall["open"] and stall["seconds"] >= SECONDS * 0.9], 10,
+                      lambda: injected.stalls(daemon, "turns"))
+    assert [stall["cause"] for stall in stalls] == ["stopped"]
+    assert stalls[0]["seconds"] < SECONDS + 1
+
+
+def own_lateness(metrics):
+    """Longest time in which looplagd did not do what it was to do, as it says itself."""
+    def longest(name):
+        buckets, before = metrics.buckets(name, groupname="looplagd"), 0
+        edges = [edge for (edge, value), last in zip(buckets, [(0, 0), *buckets])
+                 if value > last[1]]
+        return max(edges, default=0)
+    return max(longest("looplag_iteration_seconds"), longest("looplag_wakeup_latency_seconds"))
+
+
+def test_a_daemon_that_is_stopped_misses_nothing(daemon, target, scratch):
+    """It finds what the segments hold, tells of no stall that was none, and says itself how
+    late it was."""
+    quiet = target([PYTHON, HOSTS / "turns.py"], group="quiet")
+    turns = target([host_program("turns"), 0, 500, scratch / "count", "exit"],
+                   group="turns")
+    for group in "quiet", "turns":
+        wait_for(lambda: counted(daemon, group) > 20, 10)
+    host = None
+
+    def meanwhile():
+        nonlocal host
+        host = injected.start(target, scratch, "c", "cpu", [250] * 8, gap_ms=20, group="host")
+        short = target([host_program("turns"), 50, 100, scratch / "short", "exit"],
+                       group="short")
+        assert short.wait() == 0
+        host.done()
+
+    known = injected.stalls(daemon, "quiet"), injected.stalls(daemon, "turns")
+    before = own_lateness(daemon.metrics())
+    stop_for(daemon.program, max(SECONDS, 3), meanwhile)
+    found = wait_for(lambda: injected.stalls(daemon, "host"), 10)
+    match = injected.match(injected.read_log(host.path), found)
+    assert not match.strange and len(match.pairs) == 8
+    # What was cut to length on a busy machine may have become too short for a stall.
+    assert all(len(reports) == (one.seconds > 0.1) for one, reports in match.pairs)
+    assert known == (injected.stalls(daemon, "quiet"), injected.stalls(daemon, "turns"))
+    is_counted(daemon, "short", 49)
+    for program, group, outside in (quiet, "quiet", 0), (turns, "turns", 1):
+        program.send(signal.SIGTERM)
+        is_counted(daemon, group, int(program.line("events ")) - outside)
+    assert before < 1 and own_lateness(daemon.metrics()) >= SECONDS * 0.8
+    assert daemon.metrics().value(MISSED) == 0
+
+
+def test_what_a_stopped_daemon_could_not_see_is_counted(daemon, target, scratch):
+    """More stalls than a segment holds."""
+    turns = target([host_program("turns"), 0, 500, scratch / "first", "exit"],
+                   group="first")
+    wait_for(lambda: counted(daemon, "first") > 20, 10)
+    made = RING + 10
+
+    def meanwhile():
+        nonlocal turns
+        turns = target([host_program("turns"), made, 110000, scratch / "count"],
+                       group="many")
+        turns.line("events ", 60)
+
+    stop_for(daemon.program, 0, meanwhile)
+    is_counted(daemon, "many", made - 1)
+    told = len(injected.stalls(daemon, "many"))
+    assert told == daemon.metrics().sum("looplag_stalls_total", groupname="many")
+    assert told + daemon.metrics().value(MISSED) == made
+
+
+@pytest.mark.parametrize("shares", [False, True], ids=["service", "service and looplagd"])
+def test_others_that_take_the_processor_are_the_cause(start_daemon, target, program, shares):
+    """Its turns take five times as long as they should."""
+    cpu = cores()[0]
+    daemon = start_daemon(cpu=cpu if shares else None)
+    started = target([PYTHON, "-c", LITTLE_WORK], group="starved", cpu=cpu,
+                     daemon=daemon)
+    started.line("begun")
+    for _ in range(4):
+        program(["sh", "-c", "while :; do :; done"], cpu=cpu)
+    stalls = wait_for(lambda: (found := [stall for stall in injected.stalls(daemon, "starved")
+                                         if not stall["open"]])[4:] and found, 60)
+    causes = [stall["cause"] for stall in stalls]
+    # Who gets no processor to look, or looks at the last moment, does not know.
+    assert set(causes) <= {"starved", "unknown"}
+    assert shares or causes.count("starved") * 2 > len(causes), causes
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs a time namespace")
+
+
+@needs_root
+@pytest.mark.parametrize("whose", ["the service's", "both"])
+def test_clocks_that_are_shifted_as_by_a_suspension(start_daemon, program, target, scratch,
+                                                    whose):
+    """After a suspension the clock that counts it is ahead of the other one; in a container
+    that was moved from another machine both are somewhere else."""
+    shift = ["unshare", "--time", "--monotonic", "100000", "--boottime", "900000"]
+    if whose == "both":
+        shift[2:4] = []
+    with Restarted() as looplagd:
+        looplagd.kill()
+        looplagd.prefix = shift if whose == "both" else []
+        looplagd.start()
+        began = time.time()
+        turns = target([*shift, host_program("turns"), 0, 150000, scratch / "count",
+                        "exit"], group="turns", daemon=looplagd)
+        wait_for(lambda: counted(looplagd, "turns") > 3, 10)
+        looplagd.kill()
+        looplagd.start()
+        wait_for(lambda: counted(looplagd, "turns") > 8, 10)
+        for stall in wait_for(lambda: injected.stalls(looplagd, "turns"), 10):
+            wall = stall["start"] / 1e9 + time.time() - time.monotonic()
+            assert began - 1 < wall < time.time() and 0.14 < stall["seconds"] < 5
+        life = looplagd.metrics().value("looplag_delay_seconds_count", groupname="turns")
+        assert life < time.time() - began + 1
+        assert looplagd.metrics().value("looplag_dropped_loops_total", reason="restart") == 0
+        os.killpg(turns.pid, signal.SIGTERM)
+        is_counted(looplagd, "turns", int(turns.line("events ")) - 1)
