@@ -19,6 +19,7 @@ from restarts import Restarted, with_version
 EVENTS = "looplag_events_total"
 KEY = struct.Struct(">IIQ")  # kind, index, number
 ABOUT, SERIES = 1, 3         # kinds of daemon/ledger.h
+OTHER_VERSION = "another version of looplagd wrote it"
 
 
 def counted(looplagd, group):
@@ -91,10 +92,11 @@ def test_counts_go_on_exactly_from_build_to_build(looplagd, programs, scratch):
 
 
 @pytest.mark.parametrize("kind, change, words", [
-    (ABOUT, lambda data: b"\x02" + data[1:], "another version of looplagd wrote it"),
+    (ABOUT, lambda data: bytes([data[0] + 1]) + data[1:], OTHER_VERSION),
+    (ABOUT, lambda data: bytes([data[0] - 1]) + data[1:], OTHER_VERSION),
     (SERIES, lambda data: data + b"\x00", "part of it makes no sense"),
     (SERIES, lambda data: data[:-1], "part of it makes no sense"),
-], ids=["another format", "more in a record", "less in a record"])
+], ids=["a newer format", "an older format", "more in a record", "less in a record"])
 def test_what_another_build_wrote_otherwise_is_not_used(looplagd, programs, kind, change, words):
     python = programs[0]
     wait_for(lambda: counted(looplagd, "python") > 200, 10)
