@@ -122,6 +122,17 @@ group_object(const struct groups *groups, size_t index, const struct alerts *ale
 }
 
 char *
+api_group(const struct groups *groups, size_t index, const struct alerts *alerts,
+	enum api_span span)
+{
+	json_t *object = group_object(groups, index, alerts, span);
+	char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(15));
+
+	json_decref(object);
+	return text;
+}
+
+char *
 api_groups(const struct groups *groups, const struct alerts *alerts, enum api_span span)
 {
 	json_t *root = json_object(), *array = json_array();

@@ -6,14 +6,21 @@
 #ifndef LOOPLAG_DAEMON_API_H
 #define LOOPLAG_DAEMON_API_H
 
+#include <stddef.h>
+
 struct alerts;
 struct groups;
 
 /* What the quantiles are of. Counts and times are always those since the start. */
 enum api_span { API_WINDOW, API_RUN };
 
-/* {"groups":[...]} and a line feed, with the names of the alerts that fire, unless those
- * are NULL; caller frees. NULL without memory. */
+/* What stands in the array "groups" for one of them, by its index, with the names of the
+ * alerts that fire, unless those are NULL; caller frees. NULL without memory. */
+char *
+api_group(const struct groups *groups, size_t index, const struct alerts *alerts,
+	enum api_span span);
+
+/* {"groups":[...]} and a line feed, of all of them; the same. */
 char *
 api_groups(const struct groups *groups, const struct alerts *alerts, enum api_span span);
 

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,11 +19,21 @@
 #include "daemon/query.h"
 #include "daemon/stalls.h"
 
+#define STALLS_AT_ONCE 4
+
 /* What is asked for. */
 struct filter {
 	uint64_t after_id;
 	int64_t since_unix_ns; /* INT64_MIN: whenever */
 	const char *groupname; /* NULL: any */
+};
+
+struct api_stalls {
+	const struct stalls *stalls; /* borrowed */
+	struct query query;
+	struct filter filter;
+	uint64_t last_id; /* that was looked at */
+	bool begun, some; /* written */
 };
 
 static json_t *
@@ -176,38 +186,63 @@ is_wanted(const struct stall *stall, const struct filter *filter)
 {
 	int64_t end_unix_ns = stall->started_unix_ns + (int64_t)stall->length_ns;
 
-	return stall->id > filter->after_id &&
-	       (stall->open || end_unix_ns >= filter->since_unix_ns) &&
+	return (stall->open || end_unix_ns >= filter->since_unix_ns) &&
 	       (!filter->groupname || !strcmp(stall->groupname, filter->groupname));
 }
 
-char *
-api_stalls(const struct stalls *stalls, const char *query_text, bool *ret_bad)
+struct api_stalls *
+api_stalls_new(const struct stalls *stalls, const char *query_text, char **ret_reason)
 {
-	json_t *root, *array;
-	char *text, *line = NULL;
-	struct filter filter;
-	struct query query;
+	struct api_stalls *answer = calloc(1, sizeof(*answer));
 
-	*ret_bad = query_parse(query_text, &query) < 0;
-	if (*ret_bad)
-		return strdup("The query cannot be read.\n");
-	*ret_bad = read_filter(&query, &filter, &line) < 0;
-	if (*ret_bad) {
-		query_fini(&query);
-		return line;
+	*ret_reason = NULL;
+	if (!answer)
+		return NULL;
+	answer->stalls = stalls;
+	if (query_parse(query_text, &answer->query) < 0) {
+		*ret_reason = strdup("The query cannot be read.\n");
+	} else if (read_filter(&answer->query, &answer->filter, ret_reason) == 0) {
+		answer->last_id = answer->filter.after_id;
+		return answer;
 	}
-	root = json_object();
-	array = json_array();
-	for (size_t i = 0; i < stalls_count(stalls); i++)
-		if (is_wanted(stalls_at(stalls, i), &filter))
-			json_array_append_new(
-				array, api_stall_object(stalls_at(stalls, i)));
-	query_fini(&query);
-	json_object_set_new(root, "stalls", array);
-	text = print(root);
-	if (text && asprintf(&line, "%s\n", text) < 0)
-		line = NULL;
-	free(text);
-	return line;
+	api_stalls_free(answer);
+	return NULL;
+}
+
+void
+api_stalls_free(struct api_stalls *answer)
+{
+	if (!answer)
+		return;
+	query_fini(&answer->query);
+	free(answer);
+}
+
+int
+api_stalls_write(struct api_stalls *answer, FILE *out)
+{
+	const struct stall *stall = NULL;
+
+	if (!answer->begun)
+		fputs("{\"stalls\":[", out);
+	answer->begun = true;
+	for (unsigned i = 0; i < STALLS_AT_ONCE; i++) {
+		char *text;
+
+		stall = stalls_after(answer->stalls, answer->last_id);
+		if (!stall)
+			break;
+		answer->last_id = stall->id;
+		if (!is_wanted(stall, &answer->filter))
+			continue;
+		text = api_stall(stall);
+		if (!text)
+			return -ENOMEM;
+		fprintf(out, answer->some ? ",%s" : "%s", text);
+		free(text);
+		answer->some = true;
+	}
+	if (!stall)
+		fputs("]}\n", out);
+	return stall != NULL;
 }

@@ -273,8 +273,22 @@ collector_read(struct collector *collector)
 
 	groups_begin_reading(collector->groups, now_ns);
 	targets_read(collector->targets, now_ns);
-	/* What is told now must never be told otherwise. */
-	collector_save(collector);
+}
+
+void
+collector_read_new(struct collector *collector)
+{
+	targets_read_group(collector->targets, NULL, event_now_ns());
+}
+
+void
+collector_read_group(struct collector *collector, size_t index)
+{
+	struct group *group = groups_at(collector->groups, index);
+	uint64_t now_ns = event_now_ns();
+
+	group_begin_reading(group, now_ns);
+	targets_read_group(collector->targets, group, now_ns);
 }
 
 void

@@ -80,9 +80,17 @@ void
 collector_configure(
 	struct collector *collector, const struct configuration *configuration);
 
-/* Read all segments now. Call it before looking at the groups. */
+/* Read all segments now. Call it before looking at the groups, and collector_save() before
+ * anybody is told: that must never be told otherwise. */
 void
 collector_read(struct collector *collector);
+
+/* The same in parts, each of which is short: read what is in no group yet; then the groups,
+ * each by its index, before looking at it in the same turn of the loop. */
+void
+collector_read_new(struct collector *collector);
+void
+collector_read_group(struct collector *collector, size_t index);
 
 /* Put all that is known into the ledger now. */
 void

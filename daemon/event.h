@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The event loop. With http.c the only file that knows libevent: others watch
+ * The event loop. With http.c and doors.c the only file that knows libevent: others watch
  * descriptors, signals and the clock through this. Not thread-safe: one thread owns a loop.
  */
 #ifndef LOOPLAG_DAEMON_EVENT_H

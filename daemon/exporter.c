@@ -33,6 +33,7 @@ struct reading {
 	struct group_view group;
 	struct series_view view;
 	double life_seconds;
+	size_t family; /* that is being added to */
 };
 
 typedef void (*add_fn)(struct metrics *metrics, const struct reading *reading);
@@ -50,7 +51,7 @@ add_series_value(struct metrics *metrics, const struct reading *reading, double 
 	struct metric_sample sample = series_sample(reading);
 
 	sample.value = value;
-	metrics_add(metrics, &sample);
+	metrics_add_to(metrics, reading->family, &sample);
 }
 
 static void
@@ -71,7 +72,7 @@ add_delay(struct metrics *metrics, const struct reading *reading)
 	sample.point_count = COUNT(points);
 	sample.count = reading->life_seconds;
 	sample.sum = series_half_squares(view, view->total);
-	metrics_add(metrics, &sample);
+	metrics_add_to(metrics, reading->family, &sample);
 }
 
 static void
@@ -93,7 +94,7 @@ add_delay_window(struct metrics *metrics, const struct reading *reading)
 	sample.point_count = COUNT(points);
 	sample.count = reading->life_seconds;
 	sample.sum = series_half_squares(view, view->total);
-	metrics_add(metrics, &sample);
+	metrics_add_to(metrics, reading->family, &sample);
 }
 
 static void
@@ -112,7 +113,7 @@ add_iteration(struct metrics *metrics, const struct reading *reading)
 	sample.points = points;
 	sample.point_count = COUNT(points);
 	sample.sum = histogram_sum_seconds(h);
-	metrics_add(metrics, &sample);
+	metrics_add_to(metrics, reading->family, &sample);
 }
 
 static void
@@ -131,7 +132,7 @@ add_wakeup(struct metrics *metrics, const struct reading *reading)
 	sample.points = points;
 	sample.point_count = COUNT(points);
 	sample.sum = (double)h->sum_ns / 1e9;
-	metrics_add(metrics, &sample);
+	metrics_add_to(metrics, reading->family, &sample);
 }
 
 static void
@@ -142,10 +143,10 @@ add_loop_time(struct metrics *metrics, const struct reading *reading)
 
 	sample.labels[2] = (struct metric_label){"state", "active"};
 	sample.value = series_active_seconds(view, view->total);
-	metrics_add(metrics, &sample);
+	metrics_add_to(metrics, reading->family, &sample);
 	sample.labels[2].value = "idle";
 	sample.value = series_idle_seconds(view, view->total);
-	metrics_add(metrics, &sample);
+	metrics_add_to(metrics, reading->family, &sample);
 }
 
 static void
@@ -172,7 +173,7 @@ add_by_cause(struct metrics *metrics, const struct reading *reading,
 	for (int i = 0; i < STALL_CAUSES; i++) {
 		sample.labels[2].value = stall_cause_name((enum stall_cause)i);
 		sample.value = (double)values[i] / unit;
-		metrics_add(metrics, &sample);
+		metrics_add_to(metrics, reading->family, &sample);
 	}
 }
 
@@ -250,20 +251,6 @@ static const struct {
 		"before the first one.",
 		add_last_stall},
 };
-
-static void
-collect_series(const struct groups *groups, struct metrics *metrics, add_fn add)
-{
-	for (size_t i = 0; i < groups_count(groups); i++) {
-		struct reading reading = {.group = groups_view(groups, i)};
-
-		for (size_t j = 0; j < reading.group.series_count; j++) {
-			reading.view = groups_series_view(groups, i, j);
-			reading.life_seconds = (double)reading.view.total->life_ns / 1e9;
-			add(metrics, &reading);
-		}
-	}
-}
 
 static void
 add_value(
@@ -365,20 +352,36 @@ collect_process(const struct process_stats *process, struct metrics *metrics)
 }
 
 struct metrics *
-exporter_collect(const struct groups *groups, const struct collector_stats *stats,
-	const struct process_stats *process)
+exporter_begin(void)
 {
 	struct metrics *metrics = metrics_new();
 
-	if (!metrics)
-		return NULL;
-	for (size_t i = 0; i < COUNT(series_families); i++) {
+	for (size_t i = 0; metrics && i < COUNT(series_families); i++)
 		metrics_family(metrics, series_families[i].type, series_families[i].name,
 			series_families[i].help);
-		collect_series(groups, metrics, series_families[i].add);
+	return metrics;
+}
+
+void
+exporter_add_group(struct metrics *metrics, const struct groups *groups, size_t index)
+{
+	struct reading reading = {.group = groups_view(groups, index)};
+
+	for (size_t i = 0; i < reading.group.series_count; i++) {
+		reading.view = groups_series_view(groups, index, i);
+		reading.life_seconds = (double)reading.view.total->life_ns / 1e9;
+		for (size_t j = 0; j < COUNT(series_families); j++) {
+			reading.family = j;
+			series_families[j].add(metrics, &reading);
+		}
 	}
+}
+
+void
+exporter_finish(struct metrics *metrics, const struct groups *groups,
+	const struct collector_stats *stats, const struct process_stats *process)
+{
 	collect_groups(groups, metrics);
 	collect_stats(stats, metrics);
 	collect_process(process, metrics);
-	return metrics;
 }

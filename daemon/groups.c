@@ -303,21 +303,24 @@ series_restore(struct series *series, const struct counters *total,
 }
 
 void
+group_begin_reading(struct group *group, uint64_t now_ns)
+{
+	for (size_t i = 0; i < group->series_count; i++) {
+		struct series *series = group->series[i];
+
+		series->loops = 0;
+		series->open_count = 0;
+		series->stalled = 0;
+		series->stall_age_ns = 0;
+		window_advance(&series->window, now_ns);
+	}
+}
+
+void
 groups_begin_reading(struct groups *groups, uint64_t now_ns)
 {
-	for (size_t i = 0; i < groups->count; i++) {
-		struct group *group = groups->groups[i];
-
-		for (size_t j = 0; j < group->series_count; j++) {
-			struct series *series = group->series[j];
-
-			series->loops = 0;
-			series->open_count = 0;
-			series->stalled = 0;
-			series->stall_age_ns = 0;
-			window_advance(&series->window, now_ns);
-		}
-	}
+	for (size_t i = 0; i < groups->count; i++)
+		group_begin_reading(groups->groups[i], now_ns);
 }
 
 void
@@ -424,6 +427,12 @@ size_t
 groups_count(const struct groups *groups)
 {
 	return groups->count;
+}
+
+struct group *
+groups_at(const struct groups *groups, size_t index)
+{
+	return groups->groups[index];
 }
 
 struct group_view

@@ -119,9 +119,12 @@ void
 series_restore(struct series *series, const struct counters *total,
 	const struct stall_counters *stalls);
 
-/* Begin a new reading: forget which loops live and which iterations are open. */
+/* Begin a new reading, of all groups or of one: forget which loops live and which
+ * iterations are open. */
 void
 groups_begin_reading(struct groups *groups, uint64_t now_ns);
+void
+group_begin_reading(struct group *group, uint64_t now_ns);
 
 /* In this reading the series has a living loop, whose iteration has lasted open_ns so
  * far (0: it is attended). */
@@ -170,6 +173,8 @@ groups_each_changed(struct groups *groups,
 /* For readers: groups and series in the order in which they appeared. */
 size_t
 groups_count(const struct groups *groups);
+struct group *
+groups_at(const struct groups *groups, size_t index);
 struct group_view
 groups_view(const struct groups *groups, size_t index);
 struct series_view

@@ -1,33 +1,46 @@
 /* SPDX-License-Identifier: MIT */
-/* The HTTP server: evhttp behind a table of routes. */
+/*
+ * The HTTP server: evhttp behind a table of routes.
+ *
+ *	request -> page in the queue -> made in steps -> its answers are sent -> freed
+ *
+ * Requests that find a page in the queue which is not begun yet share it: what they get
+ * was all found out after they came. evhttp owns a request again once its answer is
+ * handed over; the pieces of the body, which are only referred to, tell when it is sent.
+ */
 
 #include "config.h"
 
 #include "daemon/http.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/queue.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/event.h>
 #include <event2/http.h>
-#include <event2/listener.h>
 
+#include "daemon/body.h"
 #include "daemon/connections.h"
+#include "daemon/doors.h"
 #include "daemon/event.h"
-#include "daemon/log.h"
+#include "daemon/metrics.h"
 
 #define HEADERS_BYTES 16384
 #define BODY_BYTES 4096
-#define SILENCE_SECONDS 30
-#define CONNECTIONS 64
-#define CONNECTIONS_KEPT 48
-#define CONNECTIONS_IN_NEED 4
-#define PAUSE_NS 100000000ull
+/* To send a request, to take an answer. */
+#define PATIENCE_NS 30000000000ull
+#define LOOK_NS 5000000000ull
+#define DRAIN_NS 2000000000ull
+/* Pages are made so long before other events have their turn. */
+#define SLICE_NS 1000000ull
+/* Of one route, which differ by their queries. */
+#define QUEUED_PAGES 8
+/* Of pages that are made and not sent yet, before another one is begun. */
+#define MADE_BYTES (32u << 20)
 
 /* Every method that evhttp knows, so that it is us who refuse. */
 #define METHODS                                                                \
@@ -35,63 +48,362 @@
 		EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE |    \
 		EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH)
 
+enum refusal { REFUSED_BUSY, REFUSED_SLOW, REFUSED_TIMEOUT, REFUSALS };
+
+/* A request, until its answer is sent. */
+struct answer {
+	TAILQ_ENTRY(answer) entry; /* of its page */
+	struct page *page;
+	struct evhttp_request *request; /* NULL: evhttp has it again */
+	uint64_t connection;            /* its number */
+	unsigned pieces;                /* that evhttp has, and 1 while we give it some */
+};
+
+TAILQ_HEAD(answers, answer);
+
+struct page {
+	TAILQ_ENTRY(page) entry; /* of those that are queued, or that are made */
+	struct http *http;       /* NULL: it is closed */
+	const struct http_route *route;
+	char *query; /* or NULL */
+	struct answers answers;
+	struct http_reply reply;
+	struct body *body; /* NULL: it is not begun */
+	FILE *out;
+	struct http_work *work;
+	bool made; /* and all its answers are handed over */
+};
+
+TAILQ_HEAD(pages_list, page);
+
 struct http {
 	struct event_loop *loop; /* borrowed */
 	struct evhttp *evhttp;
 	const struct http_route *routes;
 	size_t count;
 	void *arg;
-	unsigned connections; /* never less than there are */
-	struct evconnlistener *listeners[HTTP_SOCKETS];
-	size_t listener_count;
-	int spare_fd;              /* given up to look around when there are no more */
-	struct event_watch *pause; /* until connections are accepted again, or NULL */
+	struct doors *doors;
+	struct connections *connections; /* theirs */
+	struct event_watch *look;
+	struct event_watch *making; /* or NULL: no page is queued */
+	struct pages_list queued, made;
+	size_t answers; /* of all pages */
+	uint64_t refused[REFUSALS];
+	void (*done)(void *arg); /* drained, or NULL */
+	void *done_arg;
+	struct event_watch *deadline;
 };
 
-/* The server. A listener that fails tells evhttp's own argument, not ours. */
-static struct http *serving;
-
 static void
-free_body_cb(const void *data, size_t length, void *body)
+end_drain(void *arg)
 {
-	free(body);
+	struct http *http = arg;
+	void (*done)(void *arg) = http->done;
+
+	event_watch_free(http->deadline);
+	http->deadline = NULL;
+	http->done = NULL;
+	if (done)
+		done(http->done_arg);
 }
 
-/* Send a reply; takes its body, which HEAD only counts. */
 static void
-send_reply(struct evhttp_request *request, struct http_reply reply)
+page_free(struct page *page)
+{
+	if (page->work)
+		page->work->free(page->work);
+	if (page->out)
+		fclose(page->out);
+	body_drop(page->body);
+	free(page->query);
+	free(page);
+}
+
+/* Free the page if it was made and nobody has any of it to come. */
+static void
+release(struct page *page)
+{
+	if (!page->made || !TAILQ_EMPTY(&page->answers))
+		return;
+	if (page->http)
+		TAILQ_REMOVE(&page->http->made, page, entry);
+	page_free(page);
+}
+
+static void
+answer_free(struct answer *answer)
+{
+	struct page *page = answer->page;
+	struct http *http = page->http;
+
+	TAILQ_REMOVE(&page->answers, answer, entry);
+	if (http) {
+		connections_end(http->connections, answer->connection, event_now_ns());
+		http->answers--;
+		if (!http->answers && http->done)
+			end_drain(http);
+	}
+	free(answer);
+	release(page);
+}
+
+/* Called when a piece is sent, or its connection is gone. */
+static void
+piece_cb(const void *data, size_t bytes, void *arg)
+{
+	struct answer *answer = arg;
+
+	if (!--answer->pieces)
+		answer_free(answer);
+}
+
+/* Hand an answer over to evhttp. HEAD only counts the body: evhttp would send it. */
+static void
+send_reply(struct evhttp_request *request, const struct http_reply *reply, size_t bytes,
+	struct evbuffer *body)
 {
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
-	struct evbuffer *body = evbuffer_new();
+	struct evhttp_connection *connection = evhttp_request_get_connection(request);
 	char length[24];
 
-	if (!reply.body || !body ||
-		evbuffer_add_reference(
-			body, reply.body, reply.length, free_body_cb, reply.body)) {
-		free(reply.body);
-		evhttp_send_error(request, HTTP_INTERNAL, NULL);
-		goto out;
-	}
-	snprintf(length, sizeof(length), "%zu", reply.length);
+	snprintf(length, sizeof(length), "%zu", bytes);
 	evhttp_add_header(headers, "Content-Length", length);
-	evhttp_add_header(headers, "Content-Type", reply.content_type);
+	evhttp_add_header(headers, "Content-Type", reply->content_type);
 	evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
-	/* evhttp itself would send the body in answer to HEAD too. */
-	if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD)
-		evbuffer_drain(body, reply.length);
-	evhttp_send_reply(request, reply.status, NULL, body);
-out:
-	if (body)
-		evbuffer_free(body);
+	evhttp_send_reply(request, reply->status, NULL, body);
+	/* evhttp would take what comes next, without end, and for the end of the stream
+	 * it would drop the answer of who has only closed one half. */
+	if (connection)
+		bufferevent_disable(
+			evhttp_connection_get_bufferevent(connection), EV_READ);
 }
 
 static void
 send_text(struct evhttp_request *request, int status, const char *text)
 {
-	send_reply(request, (struct http_reply){.status = status,
-				    .content_type = "text/plain; charset=utf-8",
-				    .body = strdup(text),
-				    .length = strlen(text)});
+	const struct http_reply reply = {status, "text/plain; charset=utf-8"};
+	struct evbuffer *body = evbuffer_new();
+
+	if (body && evhttp_request_get_command(request) != EVHTTP_REQ_HEAD)
+		evbuffer_add(body, text, strlen(text));
+	send_reply(request, &reply, strlen(text), body);
+	if (body)
+		evbuffer_free(body);
+}
+
+/* Send all pieces of the page; false: out of memory. */
+static bool
+add_pieces(struct answer *answer, struct evbuffer *body)
+{
+	const struct body *source = answer->page->body;
+
+	for (size_t i = 0; i < body_pieces(source); i++) {
+		size_t bytes;
+		const char *piece = body_piece(source, i, &bytes);
+
+		if (evbuffer_add_reference(body, piece, bytes, piece_cb, answer))
+			return false;
+		answer->pieces++;
+	}
+	return true;
+}
+
+/* Answer with the page, which is whole or has failed. May free the answer. */
+static void
+send_answer(struct answer *answer)
+{
+	const struct page *page = answer->page;
+	struct evhttp_request *request = answer->request;
+	bool head = evhttp_request_get_command(request) == EVHTTP_REQ_HEAD;
+	struct evbuffer *body = evbuffer_new();
+
+	answer->request = NULL;
+	answer->pieces = 1;
+	if (body && page->reply.status && (head || add_pieces(answer, body)))
+		send_reply(request, &page->reply, body_bytes(page->body), body);
+	else
+		send_text(request, HTTP_INTERNAL, "Out of memory.\n");
+	if (body)
+		evbuffer_free(body);
+	piece_cb(NULL, 0, answer);
+}
+
+/* While too much is made and not taken, give up those who read the oldest page. */
+static void
+make_room(struct http *http)
+{
+	size_t bytes = 0;
+	struct answer *answer;
+	struct page *page;
+
+	TAILQ_FOREACH (page, &http->made, entry)
+		bytes += body_bytes(page->body);
+	TAILQ_FOREACH (page, &http->made, entry) {
+		if (bytes <= MADE_BYTES)
+			return;
+		bytes -= body_bytes(page->body);
+		TAILQ_FOREACH (answer, &page->answers, entry)
+			http->refused[REFUSED_SLOW] +=
+				connections_shut(http->connections, answer->connection);
+	}
+}
+
+/* Returns 1 while there is more to be made, 0 when the page is whole, or -errno. */
+static int
+begin_page(struct page *page)
+{
+	struct http *http = page->http;
+
+	make_room(http);
+	page->body = body_new(&page->out);
+	if (!page->body)
+		return -ENOMEM;
+	page->reply = page->route->fn(http->arg, page->query, page->out, &page->work);
+	return page->work != NULL;
+}
+
+/* Answer all who have waited for it. */
+static void
+finish_page(struct page *page, int error)
+{
+	struct answer *answer, *next;
+
+	if (page->work)
+		page->work->free(page->work);
+	page->work = NULL;
+	if ((page->out && fclose(page->out)) || error)
+		page->reply.status = 0;
+	page->out = NULL;
+	TAILQ_REMOVE(&page->http->queued, page, entry);
+	TAILQ_INSERT_TAIL(&page->http->made, page, entry);
+	for (answer = TAILQ_FIRST(&page->answers); answer; answer = next) {
+		next = TAILQ_NEXT(answer, entry);
+		send_answer(answer);
+	}
+	page->made = true;
+	release(page);
+}
+
+/* Make pages, or a part of one. */
+static void
+make_some(void *arg)
+{
+	struct http *http = arg;
+	uint64_t started_ns = event_now_ns();
+	struct page *page;
+
+	event_watch_free(http->making);
+	http->making = NULL;
+	while ((page = TAILQ_FIRST(&http->queued))) {
+		int r = page->body ? page->work->step(page->work, page->out)
+				   : begin_page(page);
+
+		if (r <= 0)
+			finish_page(page, r);
+		if (event_now_ns() - started_ns >= SLICE_NS)
+			break;
+	}
+	if (!TAILQ_EMPTY(&http->queued))
+		http->making = event_after(http->loop, 0, make_some, http);
+}
+
+/* Make a page that is no work. */
+static void
+make_at_once(struct page *page)
+{
+	finish_page(page, begin_page(page));
+}
+
+/* The page, not begun yet, that answers this too. Returns 0 with it or NULL, or -EBUSY:
+ * there are too many of that route. */
+static int
+find_page(const struct http *http, const struct http_route *route, const char *query,
+	struct page **ret_page)
+{
+	struct page *page;
+	unsigned count = 0;
+
+	*ret_page = NULL;
+	TAILQ_FOREACH (page, &http->queued, entry) {
+		if (page->route != route)
+			continue;
+		count++;
+		if (!page->body && strcmp(page->query ?: "", query ?: "") == 0) {
+			*ret_page = page;
+			return 0;
+		}
+	}
+	return count < QUEUED_PAGES ? 0 : -EBUSY;
+}
+
+static struct page *
+page_new(struct http *http, const struct http_route *route, const char *query)
+{
+	struct page *page = calloc(1, sizeof(*page));
+
+	if (!page)
+		return NULL;
+	page->http = http;
+	page->route = route;
+	page->query = query ? strdup(query) : NULL;
+	TAILQ_INIT(&page->answers);
+	if (query && !page->query) {
+		free(page);
+		return NULL;
+	}
+	TAILQ_INSERT_TAIL(&http->queued, page, entry);
+	return page;
+}
+
+static void
+refuse(struct http *http, struct evhttp_request *request, const char *why)
+{
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+
+	http->refused[REFUSED_BUSY]++;
+	evhttp_add_header(headers, "Retry-After", "1");
+	evhttp_add_header(headers, "Connection", "close");
+	send_text(request, HTTP_SERVUNAVAIL, why);
+}
+
+/* Have the request answered with a page. */
+static void
+serve(struct http *http, const struct http_route *route, struct evhttp_request *request)
+{
+	const char *query = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request));
+	struct bufferevent *stream =
+		evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
+	struct answer *answer = NULL;
+	struct page *page;
+
+	if (!route->queries)
+		query = NULL;
+	if (http->done) {
+		refuse(http, request, "looplagd is ending.\n");
+		return;
+	}
+	if (find_page(http, route, query, &page) < 0) {
+		refuse(http, request, "Too many such requests wait already.\n");
+		return;
+	}
+	if (!page)
+		page = page_new(http, route, query);
+	if (page)
+		answer = calloc(1, sizeof(*answer));
+	if (!answer) {
+		send_text(request, HTTP_INTERNAL, "Out of memory.\n");
+		return;
+	}
+	answer->page = page;
+	answer->request = request;
+	answer->connection = connections_begin(
+		http->connections, bufferevent_getfd(stream), event_now_ns());
+	TAILQ_INSERT_TAIL(&page->answers, answer, entry);
+	http->answers++;
+	if (!route->queued)
+		make_at_once(page);
+	else if (!http->making)
+		http->making = event_after(http->loop, 0, make_some, http);
 }
 
 static void
@@ -100,14 +412,13 @@ request_cb(struct evhttp_request *request, void *arg)
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
 	const char *path = evhttp_uri_get_path(uri);
 	enum evhttp_cmd_type method = evhttp_request_get_command(request);
-	const struct http *http = arg;
+	struct http *http = arg;
 
 	for (size_t i = 0; path && i < http->count; i++) {
 		if (strcmp(path, http->routes[i].path))
 			continue;
 		if (method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD) {
-			send_reply(request,
-				http->routes[i].fn(http->arg, evhttp_uri_get_query(uri)));
+			serve(http, &http->routes[i], request);
 			return;
 		}
 		evhttp_add_header(
@@ -118,79 +429,64 @@ request_cb(struct evhttp_request *request, void *arg)
 	send_text(request, HTTP_NOTFOUND, "Not found; / says what there is.\n");
 }
 
-/* Called for each connection that evhttp has accepted. */
-static struct bufferevent *
-connection_cb(struct event_base *base, void *arg)
+static void
+look(void *arg)
 {
 	struct http *http = arg;
 
-	if (++http->connections > CONNECTIONS)
-		http->connections = connections_shed(CONNECTIONS, CONNECTIONS_KEPT);
-	return bufferevent_socket_new(base, -1, 0);
-}
-
-static void
-end_pause(void *arg)
-{
-	struct http *http = arg;
-
-	event_watch_free(http->pause);
-	http->pause = NULL;
-	for (size_t i = 0; i < http->listener_count; i++)
-		evconnlistener_enable(http->listeners[i]);
-}
-
-/*
- * Called when a connection could not be accepted, most likely as there are no descriptors
- * left. libevent would try again at once, and for ever: end silent connections, and wait.
- */
-static void
-accept_failed_cb(struct evconnlistener *listener, void *arg)
-{
-	static struct log_limit limit;
-	struct http *http = serving;
-
-	log_warn_limited(&limit, event_now_ns(), "http",
-		"cannot accept a connection: %s; ending silent ones", strerror(errno));
-	if (http->spare_fd >= 0)
-		close(http->spare_fd);
-	http->connections = connections_shed(CONNECTIONS_IN_NEED, CONNECTIONS_IN_NEED);
-	http->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (http->pause)
-		return;
-	http->pause = event_after(http->loop, PAUSE_NS, end_pause, http);
-	for (size_t i = 0; http->pause && i < http->listener_count; i++)
-		evconnlistener_disable(http->listeners[i]);
+	http->refused[REFUSED_TIMEOUT] +=
+		connections_look(http->connections, PATIENCE_NS, event_now_ns());
 }
 
 int
 http_open(struct event_loop *loop, const struct http_route *routes, size_t count,
 	void *arg, struct http **ret_http)
 {
-	const struct timeval silence = {.tv_sec = SILENCE_SECONDS};
 	struct http *http = calloc(1, sizeof(*http));
 
 	if (!http)
 		return -ENOMEM;
 	http->loop = loop;
-	http->evhttp = evhttp_new(event_loop_base(loop));
-	if (!http->evhttp) {
-		free(http);
-		return -ENOMEM;
-	}
 	http->routes = routes;
 	http->count = count;
 	http->arg = arg;
-	http->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	TAILQ_INIT(&http->queued);
+	TAILQ_INIT(&http->made);
+	http->look = event_every(loop, LOOK_NS, look, http);
+	http->evhttp = evhttp_new(event_loop_base(loop));
+	if (http->evhttp)
+		http->doors = doors_new(loop, http->evhttp);
+	if (!http->look || !http->doors) {
+		http_close(http);
+		return -ENOMEM;
+	}
+	http->connections = doors_connections(http->doors);
 	evhttp_set_allowed_methods(http->evhttp, METHODS);
 	evhttp_set_max_headers_size(http->evhttp, HEADERS_BYTES);
 	evhttp_set_max_body_size(http->evhttp, BODY_BYTES);
-	evhttp_set_timeout_tv(http->evhttp, &silence);
-	evhttp_set_bevcb(http->evhttp, connection_cb, http);
 	evhttp_set_gencb(http->evhttp, request_cb, http);
-	serving = http;
 	*ret_http = http;
 	return 0;
+}
+
+/* Forget pages; evhttp frees their requests, and frees later what it still has to send. */
+static void
+forget(struct pages_list *pages)
+{
+	struct answer *answer;
+	struct page *page;
+
+	while ((page = TAILQ_FIRST(pages))) {
+		TAILQ_REMOVE(pages, page, entry);
+		page->http = NULL;
+		if (page->made)
+			continue;
+		while ((answer = TAILQ_FIRST(&page->answers))) {
+			TAILQ_REMOVE(&page->answers, answer, entry);
+			free(answer);
+		}
+		page_free(page);
+	}
 }
 
 void
@@ -198,30 +494,47 @@ http_close(struct http *http)
 {
 	if (!http)
 		return;
-	event_watch_free(http->pause);
-	evhttp_free(http->evhttp);
-	if (http->spare_fd >= 0)
-		close(http->spare_fd);
-	serving = NULL;
+	event_watch_free(http->making);
+	event_watch_free(http->look);
+	event_watch_free(http->deadline);
+	forget(&http->queued);
+	forget(&http->made);
+	if (http->evhttp)
+		evhttp_free(http->evhttp);
+	doors_free(http->doors);
 	free(http);
 }
 
 int
 http_accept(struct http *http, int fd)
 {
-	struct evconnlistener *listener;
+	return doors_open(http->doors, fd);
+}
 
-	if (http->listener_count == HTTP_SOCKETS)
-		return -ENOSPC;
-	listener = evconnlistener_new(
-		event_loop_base(http->loop), NULL, NULL, LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-	if (!listener)
-		return -ENOMEM;
-	if (!evhttp_bind_listener(http->evhttp, listener)) {
-		evconnlistener_free(listener);
-		return -ENOMEM;
+void
+http_drain(struct http *http, void (*done)(void *arg), void *arg)
+{
+	doors_shut(http->doors);
+	http->done = done;
+	http->done_arg = arg;
+	http->deadline = event_after(http->loop, DRAIN_NS, end_drain, http);
+	if (!http->answers || !http->deadline)
+		end_drain(http);
+}
+
+void
+http_collect(const struct http *http, struct metrics *metrics)
+{
+	static const char *const names[REFUSALS] = {"busy", "slow", "timeout"};
+	struct metric_sample sample = {.labels = {{"reason", "connections"}}};
+
+	metrics_family(metrics, METRIC_COUNTER, "looplag_http_refused_total",
+		"HTTP requests and connections that were given up, by reason.");
+	sample.value = (double)connections_count_shed(http->connections);
+	metrics_add(metrics, &sample);
+	for (int i = 0; i < REFUSALS; i++) {
+		sample.labels[0].value = names[i];
+		sample.value = (double)http->refused[i];
+		metrics_add(metrics, &sample);
 	}
-	evconnlistener_set_error_cb(listener, accept_failed_cb);
-	http->listeners[http->listener_count++] = listener;
-	return 0;
 }

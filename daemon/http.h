@@ -2,34 +2,54 @@
 /*
  * The HTTP server: evhttp behind a table of routes. It answers GET and HEAD, everything
  * else with 405, and unknown paths with 404.
+ *
+ * Whatever clients do, each turn of the loop stays short and memory bounded: few
+ * connections are accepted at a time, and few are kept; a page that takes long is made in
+ * steps, one page after the other, and all who want the same one share it; what is made
+ * and read too slowly makes room for what is asked for next.
  */
 #ifndef LOOPLAG_DAEMON_HTTP_H
 #define LOOPLAG_DAEMON_HTTP_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #define HTTP_SOCKETS 8
 
 struct event_loop;
 struct http;
+struct metrics;
 
 struct http_reply {
-	int status;
+	int status;               /* 0: out of memory */
 	const char *content_type; /* constant */
-	char *body; /* from malloc, freed by the server; NULL: out of memory */
-	size_t length;
 };
 
-/* `query` is what stands behind the ? in the URL, as it was sent; NULL: nothing. */
-typedef struct http_reply (*http_fn)(void *arg, const char *query);
+/* A page that is made in steps. */
+struct http_work {
+	/* Write some more of it, for less than a millisecond if that can be. Returns 1
+	 * while there is more, 0 when it is whole, or -errno. */
+	int (*step)(struct http_work *work, FILE *out);
+	void (*free)(struct http_work *work);
+};
+
+/*
+ * Write the page, or set *ret_work, the server's from then on, which does. `query` is what
+ * stands behind the ? in the URL, as it was sent; NULL: nothing.
+ */
+typedef struct http_reply (*http_fn)(
+	void *arg, const char *query, FILE *out, struct http_work **ret_work);
 
 struct http_route {
 	const char *path;
 	http_fn fn;
+	bool queued;  /* it takes its turn after other pages, else it is made at once */
+	bool queries; /* the query changes it; else fn gets none */
 };
 
-/* The server, one in a process, of these routes, borrowed, whose functions are called with `arg`. Returns 0 or
- * -errno. */
+/* The server, one in a process, of these routes, borrowed, whose functions are called with
+ * `arg`. Returns 0 or -errno. */
 __attribute__((warn_unused_result)) int
 http_open(struct event_loop *loop, const struct http_route *routes, size_t count,
 	void *arg, struct http **ret_http);
@@ -40,5 +60,14 @@ http_close(struct http *http);
  * 0 or -errno. */
 __attribute__((warn_unused_result)) int
 http_accept(struct http *http, int fd);
+
+/* Accept nobody any more, finish what was asked for before, and call done(arg) once: when
+ * all of that is sent, or after two seconds. It may be called within this call. */
+void
+http_drain(struct http *http, void (*done)(void *arg), void *arg);
+
+/* Add the server's own metrics. */
+void
+http_collect(const struct http *http, struct metrics *metrics);
 
 #endif

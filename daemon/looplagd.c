@@ -54,12 +54,28 @@ struct looplagd {
 	struct stall_log *stall_log;
 	struct pages *pages;
 	struct http *http;
+	bool stopping;
 };
 
 static void
-stop(void *arg)
+stop_now(void *arg)
 {
 	event_loop_stop(arg);
+}
+
+/* End when all is answered that was asked for before; at once if that takes too long for
+ * somebody. */
+static void
+stop(void *arg)
+{
+	struct looplagd *daemon = arg;
+
+	if (daemon->stopping || !daemon->http) {
+		stop_now(daemon->loop);
+		return;
+	}
+	daemon->stopping = true;
+	http_drain(daemon->http, stop_now, daemon->loop);
 }
 
 /* Have all modules go by a configuration. */
@@ -101,10 +117,8 @@ start_loop(struct looplagd *daemon)
 	signal(SIGHUP, SIG_IGN);
 	daemon->loop = event_loop_new();
 	if (daemon->loop) {
-		daemon->terminate =
-			event_signal(daemon->loop, SIGTERM, stop, daemon->loop);
-		daemon->interrupt =
-			event_signal(daemon->loop, SIGINT, stop, daemon->loop);
+		daemon->terminate = event_signal(daemon->loop, SIGTERM, stop, daemon);
+		daemon->interrupt = event_signal(daemon->loop, SIGINT, stop, daemon);
 	}
 	if (!daemon->terminate || !daemon->interrupt) {
 		log_error("loop", "cannot make an event loop: %s", strerror(errno));
@@ -359,6 +373,7 @@ start_http(struct looplagd *daemon)
 		log_error("http", "cannot serve: %s", strerror(-error));
 		return error;
 	}
+	pages_set_http(daemon->pages, daemon->http);
 	return accept_http(daemon);
 }
 

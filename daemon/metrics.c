@@ -73,6 +73,12 @@ metrics_family(struct metrics *metrics, enum metric_type type, const char *name,
 void
 metrics_add(struct metrics *metrics, const struct metric_sample *sample)
 {
+	metrics_add_to(metrics, metrics->count - 1, sample);
+}
+
+void
+metrics_add_to(struct metrics *metrics, size_t index, const struct metric_sample *sample)
+{
 	size_t bytes = sample->point_count * sizeof(*sample->points);
 	struct metric_family *family;
 	struct metric_point *points = NULL;
@@ -80,8 +86,8 @@ metrics_add(struct metrics *metrics, const struct metric_sample *sample)
 
 	if (metrics->failed)
 		return;
-	assert(metrics->count);
-	family = &metrics->families[metrics->count - 1];
+	assert(index < metrics->count);
+	family = &metrics->families[index];
 	samples = family->samples;
 	if (!grow(&samples, family->sample_count, sizeof(*family->samples))) {
 		metrics->failed = true;

@@ -58,9 +58,12 @@ void
 metrics_family(struct metrics *metrics, enum metric_type type, const char *name,
 	const char *help);
 
-/* Add a sample, and a copy of its points, to the last family. */
+/* Add a sample, and a copy of its points, to the last family, or to one by its index. */
 void
 metrics_add(struct metrics *metrics, const struct metric_sample *sample);
+void
+metrics_add_to(
+	struct metrics *metrics, size_t family, const struct metric_sample *sample);
 
 /* Whether something is missing as memory ran out. */
 bool

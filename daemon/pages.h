@@ -7,6 +7,7 @@
 
 struct alerting;
 struct collector;
+struct http;
 struct http_route;
 struct pages;
 struct reload;
@@ -17,6 +18,10 @@ pages_new(struct collector *collector, const struct reload *reload,
 	const struct alerting *alerting, const char *telemetry_path);
 void
 pages_free(struct pages *pages);
+
+/* The server, borrowed, which has metrics of its own; before it serves. */
+void
+pages_set_http(struct pages *pages, const struct http *http);
 
 /* From now on /-/ready says so. */
 void

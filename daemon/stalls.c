@@ -123,8 +123,9 @@ find_share(struct stalls *stalls, const char *groupname)
 	return &larger[stalls->share_count++];
 }
 
-static struct entry *
-find(const struct stalls *stalls, uint64_t id)
+/* Where the first one stands whose id is not less; their number if there is none. */
+static size_t
+find_place(const struct stalls *stalls, uint64_t id)
 {
 	size_t from = 0, to = stalls->count;
 
@@ -136,8 +137,16 @@ find(const struct stalls *stalls, uint64_t id)
 		else
 			to = middle;
 	}
-	return from < stalls->count && stalls->entries[from]->stall.id == id
-		       ? stalls->entries[from]
+	return from;
+}
+
+static struct entry *
+find(const struct stalls *stalls, uint64_t id)
+{
+	size_t place = find_place(stalls, id);
+
+	return place < stalls->count && stalls->entries[place]->stall.id == id
+		       ? stalls->entries[place]
 		       : NULL;
 }
 
@@ -345,6 +354,14 @@ stalls_find(const struct stalls *stalls, uint64_t id)
 	const struct entry *entry = find(stalls, id);
 
 	return entry ? &entry->stall : NULL;
+}
+
+const struct stall *
+stalls_after(const struct stalls *stalls, uint64_t id)
+{
+	size_t place = id < UINT64_MAX ? find_place(stalls, id + 1) : stalls->count;
+
+	return place < stalls->count ? &stalls->entries[place]->stall : NULL;
 }
 
 size_t

@@ -67,6 +67,10 @@ stalls_add_sample(struct stalls *stalls, uint64_t id, struct stall_sample *sampl
 const struct stall *
 stalls_find(const struct stalls *stalls, uint64_t id);
 
+/* The first one that is kept and has a greater id, or NULL; the same. */
+const struct stall *
+stalls_after(const struct stalls *stalls, uint64_t id);
+
 /* All that are kept, oldest first. */
 size_t
 stalls_count(const struct stalls *stalls);

@@ -184,6 +184,12 @@ target_pid(const struct target *target)
 	return target->pid;
 }
 
+const struct group *
+target_group(const struct target *target)
+{
+	return target->group;
+}
+
 uid_t
 target_uid(const struct target *target)
 {

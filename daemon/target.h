@@ -124,6 +124,9 @@ target_watch(struct target *target, const struct target_reading *reading);
 /* The process that registered it. */
 pid_t
 target_pid(const struct target *target);
+/* NULL while no loop was seen in it. */
+const struct group *
+target_group(const struct target *target);
 uid_t
 target_uid(const struct target *target);
 int

@@ -388,24 +388,37 @@ forget_orphans(struct targets *targets, uint64_t now_ns)
 		remove_entry(find_orphan(targets, (uid_t)-1));
 }
 
-void
-targets_read(struct targets *targets, uint64_t now_ns)
+/* Read the targets of a group, or all of them. */
+static void
+read_those(struct targets *targets, bool all, const struct group *group, uint64_t now_ns)
 {
 	struct entry *entry;
 
-	TAILQ_FOREACH (entry, &targets->entries, entry)
-		if (!target_is_absent(entry->target))
-			read_entry(entry, now_ns, true);
 	/* What has come back by now is told of where it is. */
-	TAILQ_FOREACH (entry, &targets->entries, entry)
-		if (target_is_absent(entry->target))
-			read_entry(entry, now_ns, true);
+	for (int absent = 0; absent < 2; absent++)
+		TAILQ_FOREACH (entry, &targets->entries, entry)
+			if ((all || target_group(entry->target) == group) &&
+				target_is_absent(entry->target) == absent)
+				read_entry(entry, now_ns, true);
 	find_registrants(targets);
-	TAILQ_FOREACH (entry, &targets->entries, entry) {
-		target_count_processes(entry->target,
-			is_counted(entry) + family_count(target_family(entry->target),
-						    is_registrant, targets));
-	}
+	TAILQ_FOREACH (entry, &targets->entries, entry)
+		if (all || target_group(entry->target) == group)
+			target_count_processes(entry->target,
+				is_counted(entry) +
+					family_count(target_family(entry->target),
+						is_registrant, targets));
+}
+
+void
+targets_read(struct targets *targets, uint64_t now_ns)
+{
+	read_those(targets, true, NULL, now_ns);
+}
+
+void
+targets_read_group(struct targets *targets, const struct group *group, uint64_t now_ns)
+{
+	read_those(targets, false, group, now_ns);
 }
 
 bool

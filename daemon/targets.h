@@ -19,6 +19,7 @@
 #define TARGETS_ORPHAN_NS 300000000000ull
 
 struct event_loop;
+struct group;
 struct groups;
 struct ledger;
 struct naming;
@@ -68,6 +69,11 @@ targets_have_changed(const struct targets *targets);
 /* Read all of them into the groups, which were told groups_begin_reading(). */
 void
 targets_read(struct targets *targets, uint64_t now_ns);
+
+/* Read those of one group, which was told group_begin_reading(); NULL: those that are in
+ * none yet, as no loop was seen in them. */
+void
+targets_read_group(struct targets *targets, const struct group *group, uint64_t now_ns);
 
 /* Read the next few of them, so that no time and no death is missed where nobody asks.
  * Returns whether there are more in this round. */

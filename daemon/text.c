@@ -10,13 +10,13 @@
 #include "daemon/text.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/metrics.h"
 
 #define NUMBER_BYTES 32
+#define SAMPLES_AT_ONCE 16
 
 static const char *const type_names[] = {"counter", "gauge", "histogram", "summary"};
 
@@ -130,31 +130,23 @@ print_sample(
 	print_line(out, name, "_count", sample, NULL, NULL, sample->count);
 }
 
-char *
-text_write(const struct metrics *metrics, size_t *ret_length)
+bool
+text_write_some(FILE *out, const struct metrics *metrics, struct text_position *position)
 {
-	char *text = NULL;
-	size_t length;
-	FILE *out;
+	const struct metric_family *family;
+	unsigned written = 0;
 
-	if (metrics_failed(metrics))
-		return NULL;
-	out = open_memstream(&text, &length);
-	if (!out)
-		return NULL;
-	for (size_t i = 0; i < metrics_count(metrics); i++) {
-		const struct metric_family *family = metrics_get(metrics, i);
-
+	if (position->family == metrics_count(metrics))
+		return false;
+	family = metrics_get(metrics, position->family);
+	if (!position->sample) {
 		fprintf(out, "# HELP %s ", family->name);
 		print_escaped(out, family->help, "\\\n");
 		fprintf(out, "\n# TYPE %s %s\n", family->name, type_names[family->type]);
-		for (size_t j = 0; j < family->sample_count; j++)
-			print_sample(out, family, &family->samples[j]);
 	}
-	if (fclose(out)) {
-		free(text);
-		return NULL;
-	}
-	*ret_length = length;
-	return text;
+	while (position->sample < family->sample_count && written++ < SAMPLES_AT_ONCE)
+		print_sample(out, family, &family->samples[position->sample++]);
+	if (position->sample == family->sample_count)
+		*position = (struct text_position){.family = position->family + 1};
+	return position->family < metrics_count(metrics);
 }

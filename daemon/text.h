@@ -3,14 +3,21 @@
 #ifndef LOOPLAG_DAEMON_TEXT_H
 #define LOOPLAG_DAEMON_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 struct metrics;
 
 #define TEXT_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
-/* The whole page; caller frees. NULL without memory. */
-char *
-text_write(const struct metrics *metrics, size_t *ret_length);
+/* How far a page is written; it begins with zeros. */
+struct text_position {
+	size_t family, sample;
+};
+
+/* Write on, a few dozen lines or some more. Returns whether there is more to write. */
+bool
+text_write_some(FILE *out, const struct metrics *metrics, struct text_position *position);
 
 #endif

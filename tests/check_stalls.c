@@ -283,13 +283,20 @@ END_TEST
 static json_t *
 ask(const char *query)
 {
-	bool bad;
-	char *text = api_stalls(stalls, query, &bad);
+	char *reason, *text = NULL;
+	struct api_stalls *answer = api_stalls_new(stalls, query, &reason);
+	size_t length;
+	FILE *out = open_memstream(&text, &length);
 	json_t *root;
+	int r;
 
-	ck_assert_ptr_nonnull(text);
-	ck_assert_msg(!bad, "%s", text);
-	ck_assert_int_eq(text[strlen(text) - 1], '\n');
+	ck_assert_msg(answer != NULL, "%s", reason);
+	while ((r = api_stalls_write(answer, out)) > 0)
+		;
+	ck_assert_int_eq(r, 0);
+	fclose(out);
+	api_stalls_free(answer);
+	ck_assert_int_eq(text[length - 1], '\n');
 	root = json_loads(text, 0, NULL);
 	free(text);
 	ck_assert_ptr_nonnull(root);
@@ -368,12 +375,12 @@ START_TEST(bad_queries_are_explained)
 		{"a&a&a&a&a&a&a&a&a&a&a&a&a&a&a&a&a&a", "cannot be read"}};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		bool is_bad;
-		char *text = api_stalls(stalls, bad[i].query, &is_bad);
+		char *reason;
 
-		ck_assert_msg(is_bad, "%s", bad[i].query);
-		ck_assert_msg(strstr(text, bad[i].words) != NULL, "%s", text);
-		free(text);
+		ck_assert_msg(!api_stalls_new(stalls, bad[i].query, &reason), "%s",
+			bad[i].query);
+		ck_assert_msg(strstr(reason, bad[i].words) != NULL, "%s", reason);
+		free(reason);
 	}
 }
 END_TEST

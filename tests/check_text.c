@@ -16,9 +16,15 @@
 static char *
 text_of(struct metrics *metrics)
 {
+	struct text_position position = {0};
 	size_t length = 0;
-	char *text = text_write(metrics, &length);
+	char *text = NULL;
+	FILE *out = open_memstream(&text, &length);
 
+	ck_assert_ptr_nonnull(out);
+	while (text_write_some(out, metrics, &position))
+		;
+	ck_assert_int_eq(fclose(out), 0);
 	metrics_free(metrics);
 	ck_assert_ptr_nonnull(text);
 	ck_assert_uint_eq(length, strlen(text));

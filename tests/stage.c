@@ -132,6 +132,7 @@ stage_scrape(const char *groupname)
 	struct groups *groups;
 
 	collector_read(stage.collector);
+	collector_save(stage.collector);
 	groups = collector_groups(stage.collector);
 	for (size_t i = 0; i < groups_count(groups); i++) {
 		struct group_view group = groups_view(groups, i);

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* Pages that are made in steps; see slow_pages.h. */
+
+#include "config.h"
+
+#include "daemon/slow_pages.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/alerting.h"
+#include "daemon/api.h"
+#include "daemon/api_stalls.h"
+#include "daemon/collector.h"
+#include "daemon/exporter.h"
+#include "daemon/groups.h"
+#include "daemon/metrics.h"
+#include "daemon/process.h"
+#include "daemon/reload.h"
+#include "daemon/text.h"
+
+struct slow_page {
+	struct http_work work; /* first: it is this one */
+	const struct slow_pages_sources *sources;
+	int (*tell)(struct slow_page *page, size_t group, FILE *out); /* or NULL */
+	int (*finish)(struct slow_page *page, FILE *out);
+	size_t group; /* to be read next, after what is in none */
+	bool begun, saved;
+	struct metrics *metrics; /* or NULL */
+	struct text_position position;
+	struct api_stalls *stalls; /* or NULL */
+};
+
+/* Read the next group and tell of it, or what comes after them all. */
+static int
+step(struct http_work *work, FILE *out)
+{
+	struct slow_page *page = (struct slow_page *)work;
+	struct collector *collector = page->sources->collector;
+
+	if (!page->begun) {
+		page->begun = true;
+		collector_read_new(collector);
+		return 1;
+	}
+	if (page->group < groups_count(collector_groups(collector))) {
+		int r = 0;
+
+		collector_read_group(collector, page->group);
+		if (page->tell)
+			r = page->tell(page, page->group, out);
+		page->group++;
+		return r < 0 ? r : 1;
+	}
+	return page->finish(page, out);
+}
+
+static void
+free_page(struct http_work *work)
+{
+	struct slow_page *page = (struct slow_page *)work;
+
+	metrics_free(page->metrics);
+	api_stalls_free(page->stalls);
+	free(page);
+}
+
+static struct slow_page *
+new_page(const struct slow_pages_sources *sources)
+{
+	struct slow_page *page = calloc(1, sizeof(*page));
+
+	if (!page)
+		return NULL;
+	page->work.step = step;
+	page->work.free = free_page;
+	page->sources = sources;
+	return page;
+}
+
+static int
+tell_metrics(struct slow_page *page, size_t group, FILE *out)
+{
+	exporter_add_group(
+		page->metrics, collector_groups(page->sources->collector), group);
+	return 0;
+}
+
+/* Collect the rest, and write all of it. */
+static int
+finish_metrics(struct slow_page *page, FILE *out)
+{
+	const struct slow_pages_sources *sources = page->sources;
+
+	if (!page->saved) {
+		struct collector_stats stats = collector_stats(sources->collector);
+		struct process_stats process = process_read();
+
+		exporter_finish(page->metrics, collector_groups(sources->collector),
+			&stats, &process);
+		alerting_collect(sources->alerting, page->metrics);
+		reload_collect(sources->reload, page->metrics);
+		http_collect(sources->http, page->metrics);
+		collector_save(sources->collector);
+		page->saved = true;
+		return metrics_failed(page->metrics) ? -ENOMEM : 1;
+	}
+	return text_write_some(out, page->metrics, &page->position);
+}
+
+struct http_work *
+slow_pages_metrics(const struct slow_pages_sources *sources)
+{
+	struct slow_page *page = new_page(sources);
+
+	if (!page)
+		return NULL;
+	page->tell = tell_metrics;
+	page->finish = finish_metrics;
+	page->metrics = exporter_begin();
+	if (page->metrics)
+		return &page->work;
+	free_page(&page->work);
+	return NULL;
+}
+
+static int
+tell_group(struct slow_page *page, size_t group, FILE *out)
+{
+	const struct slow_pages_sources *sources = page->sources;
+	char *text = api_group(collector_groups(sources->collector), group,
+		alerting_alerts(sources->alerting), API_WINDOW);
+
+	if (!text)
+		return -ENOMEM;
+	fprintf(out, group ? ",%s" : "{\"groups\":[%s", text);
+	free(text);
+	return 0;
+}
+
+static int
+finish_groups(struct slow_page *page, FILE *out)
+{
+	fputs(page->group ? "]}\n" : "{\"groups\":[]}\n", out);
+	collector_save(page->sources->collector);
+	return 0;
+}
+
+struct http_work *
+slow_pages_groups(const struct slow_pages_sources *sources)
+{
+	struct slow_page *page = new_page(sources);
+
+	if (!page)
+		return NULL;
+	page->tell = tell_group;
+	page->finish = finish_groups;
+	return &page->work;
+}
+
+static int
+finish_stalls(struct slow_page *page, FILE *out)
+{
+	return api_stalls_write(page->stalls, out);
+}
+
+struct http_work *
+slow_pages_stalls(const struct slow_pages_sources *sources, struct api_stalls *asked)
+{
+	struct slow_page *page = new_page(sources);
+
+	if (!page)
+		return NULL;
+	page->finish = finish_stalls;
+	page->stalls = asked;
+	return &page->work;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The pages that grow with the number of groups and stalls, made in steps: a group is read
+ * and told of in one step, as what is read must not be told after a later reading; and what
+ * is counted is kept in the ledger before it is sent.
+ */
+#ifndef LOOPLAG_DAEMON_SLOW_PAGES_H
+#define LOOPLAG_DAEMON_SLOW_PAGES_H
+
+#include "daemon/http.h"
+
+struct alerting;
+struct api_stalls;
+struct collector;
+struct reload;
+
+/* What is told of; borrowed. */
+struct slow_pages_sources {
+	struct collector *collector;
+	const struct reload *reload;
+	const struct alerting *alerting;
+	const struct http *http; /* NULL until it serves */
+};
+
+/* Each is the server's to free; NULL without memory. The last one takes over what was asked
+ * for, unless it fails. */
+struct http_work *
+slow_pages_metrics(const struct slow_pages_sources *sources);
+struct http_work *
+slow_pages_groups(const struct slow_pages_sources *sources);
+struct http_work *
+slow_pages_stalls(const struct slow_pages_sources *sources, struct api_stalls *asked);
+
+#endif

@@ -1,0 +1,597 @@
+# SPDX-License-Identifier: MIT
+"""HTTP clients that are slow, greedy, rude or gone: while they last, and they last, the
+daemon's own loop is never late, a good scraper gets what it asks for, and memory and
+descriptors stay bounded; afterwards all is as it was.
+
+The daemon measures its own loop. On a busy machine it may be kept from its CPU even so: it
+runs before ordinary programs where it may, and a delay that is too long gets two more
+chances. Nothing else does.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import random
+import re
+import resource
+import signal
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+import hello as h
+from harness import Metrics, wait_for
+
+OWN_DELAY_LIMIT = 0.010
+IN_TIME = 5
+MEMORY_LIMIT = 64 << 20
+CLOSE = "Host: x\r\nConnection: close\r\n\r\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def enough_descriptors():
+    """Thousands of connections take as many descriptors on this side."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 8192 if hard == resource.RLIM_INFINITY else min(8192, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+# --- what is asserted of all of it ---
+
+
+class Scraper:
+    """Scrapes as long as it lasts, by a connection for each scrape."""
+
+    def __init__(self, daemon):
+        self.daemon = daemon
+        self.longest = 0
+        self.count = 0
+        self.errors = []
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        while not self._end.wait(0.05):
+            began = time.monotonic()
+            try:
+                status, _, body = self.daemon.get("/metrics", timeout=IN_TIME)
+                self.longest = max(self.longest, time.monotonic() - began)
+                assert status == 200, body
+                assert "\nlooplag_build_info{" in body and body.endswith("\n")
+                self.count += 1
+            except Exception as e:  # whatever it was, the test is to tell
+                self.errors.append(repr(e))
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._end.set()
+        self._thread.join()
+
+
+def descriptors(daemon):
+    return len(os.listdir(f"/proc/{daemon.pid}/fd"))
+
+
+def memory(daemon):
+    """Resident bytes."""
+    with open(f"/proc/{daemon.pid}/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+def peak_memory(daemon):
+    with open(f"/proc/{daemon.pid}/status") as file:
+        return int(re.search(r"VmHWM:\s+(\d+) kB", file.read())[1]) << 10
+
+
+def refused(daemon):
+    return {labels["reason"]: value for labels, value in
+            daemon.metrics().series("looplag_http_refused_total")}
+
+
+def endure(start_daemon, abuse, crowded=(0, 0), limit=MEMORY_LIMIT):
+    """Start a daemon, with so many groups of so many loops, and abuse it: abuse(daemon) is a
+    context that holds the abuse as long as it is entered."""
+    worst = []
+    for _ in range(3):
+        daemon = start_daemon(realtime=True)
+        crowd(daemon, *crowded)
+        daemon.metrics()
+        opened, resident = descriptors(daemon), memory(daemon)
+        with Scraper(daemon) as scraper:
+            wait_for(lambda: scraper.count > 2, 20, "the scraper scrapes")
+            with abuse(daemon):
+                already = scraper.count
+                wait_for(lambda: scraper.count > already + 2 or scraper.errors, 30,
+                         "the scraper goes on")
+        assert not scraper.errors, scraper.errors[0]
+        wait_for(lambda: descriptors(daemon) <= opened + 1, 10, "descriptors are closed")
+        wait_for(lambda: memory(daemon) <= resident + (16 << 20), 10, "memory is given back")
+        peak = peak_memory(daemon) - resident
+        worst.append(daemon.loop("looplagd")["delay"]["max"])
+        print(f"own delay {worst[-1] * 1e3:.2f} ms, {peak >> 10} KiB more at the most, "
+              f"{(memory(daemon) - resident) >> 10} KiB after, {scraper.count} scrapes, "
+              f"longest {scraper.longest * 1e3:.0f} ms")
+        if not os.environ.get("ASAN_OPTIONS"):
+            assert peak <= limit
+        if worst[-1] < OWN_DELAY_LIMIT:
+            return
+    pytest.fail(f"own delay in three tries: {worst}")
+
+
+# --- what a daemon has to tell ---
+
+
+def crowd(daemon, groups, loops, stalls=0):
+    """Have it know so many groups of so many loops, each with so many stalls."""
+    noise = random.Random(1)
+    for number in range(groups):
+        own = {"exe": b"crowd", "group": b"crowd-%03d" % number, "id": b"%16d" % number}
+        fd = os.memfd_create("looplag", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(fd, h.segment_size())
+        os.pwrite(fd, h.header(slots_used=loops, **own), 0)
+        for loop in range(loops):
+            slot = bytearray(h.slot())
+            struct.pack_into("=I", slot, 56, 4)  # registered by the program itself
+            struct.pack_into("=i", slot, 76, -1)
+            slot[120:152] = (b"loop-" + bytes([97 + loop % 26, 97 + loop // 26])).ljust(32, b"\0")
+            counts = [noise.randrange(1000) for _ in range(100)]
+            os.pwrite(fd, slot, h.SLOTS_OFFSET + loop * h.SLOT_BYTES)
+            os.pwrite(fd, struct.pack("=100Q", *counts),
+                      h.SLOTS_OFFSET + loop * h.SLOT_BYTES + 1280 + 8 * 300)
+        fcntl.fcntl(fd, h.F_ADD_SEALS, h.SEAL | h.SHRINK | h.GROW)
+        kept = os.dup(fd)
+        h.send(daemon.socket, h.hello(**own), fd)
+        if stalls:
+            wait_for(lambda: daemon.group(own["group"].decode()), 10, "the group")
+            have_stalls(kept, loops, stalls)
+        os.close(kept)
+    if groups:
+        wait_for(lambda: len(daemon.metrics().series("looplag_events_total")) >
+                 groups * loops, 30, "all loops are known", every=0.2)
+
+
+def have_stalls(fd, loops, stalls):
+    """Each loop has had some, of 200 ms."""
+    now = time.monotonic_ns()
+    for loop in range(loops):
+        place = h.SLOTS_OFFSET + loop * h.SLOT_BYTES
+        for number in range(stalls):
+            os.pwrite(fd, struct.pack("=QQQQ", now - (stalls - number) * 300_000_000,
+                                      200_000_000, 0, 2 + number), place + 256 + 32 * number)
+        os.pwrite(fd, struct.pack("=QQQQ", 3, 1 + stalls, stalls * 200_000_000, now), place + 8)
+        os.pwrite(fd, struct.pack("=Q", stalls), place + 104)
+
+
+# --- raw clients ---
+
+
+def connect(daemon, receive_bytes=None):
+    client = socket.socket()
+    client.settimeout(IN_TIME)
+    if receive_bytes:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    client.connect(("127.0.0.1", daemon.port))
+    return client
+
+
+def read_all(client):
+    """All until the end of the stream; a reset is one, too."""
+    answer = b""
+    with contextlib.suppress(ConnectionResetError):
+        while part := client.recv(1 << 16):
+            answer += part
+    return answer
+
+
+def ask(daemon, data, half_close=False):
+    """Send raw bytes; return all that comes."""
+    with connect(daemon) as client:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            client.sendall(data if isinstance(data, bytes) else data.encode())
+            if half_close:
+                client.shutdown(socket.SHUT_WR)
+        return read_all(client)
+
+
+def statuses(answer):
+    return [int(status) for status in re.findall(rb"^HTTP/1\.[01] (\d{3}) ", answer, re.M)]
+
+
+def whole(answer):
+    """The body of the only answer, which is as long as its header says."""
+    head, body = answer.split(b"\r\n\r\n", 1)
+    assert len(body) == int(re.search(rb"Content-Length: (\d+)", head)[1])
+    return body
+
+
+@contextlib.contextmanager
+def closing(clients):
+    try:
+        yield clients
+    finally:
+        for client in clients:
+            client.close()
+
+
+# --- slow and silent clients ---
+
+
+def test_two_thousand_idle_connections(start_daemon):
+    @contextlib.contextmanager
+    def idle(daemon):
+        opened = descriptors(daemon)
+        with closing([connect(daemon) for _ in range(2000)]):
+            wait_for(lambda: descriptors(daemon) < opened + 165, 5, "most are closed")
+            assert refused(daemon)["connections"] >= 1800
+            yield
+
+    endure(start_daemon, idle)
+
+
+class Drip:
+    """Clients that send a header, a byte at a time."""
+
+    def __init__(self, daemon, count, pause):
+        self._clients = [connect(daemon) for _ in range(count)]
+        self._pause = pause
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.ended = 0
+
+    def _run(self):
+        text = b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: " + b"a" * 10000
+        for at in range(len(text)):
+            for client in self._clients:
+                try:
+                    client.send(text[at:at + 1])
+                except OSError:
+                    self.ended += 1
+            if self._end.wait(self._pause):
+                break
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._end.set()
+        self._thread.join()
+        for client in self._clients:
+            client.close()
+
+
+def test_requests_that_drip(start_daemon):
+    endure(start_daemon, lambda daemon: Drip(daemon, 400, 0.02))
+
+
+def test_whoever_owes_a_request_or_takes_no_answer_has_half_a_minute(daemon):
+    """Whether it is silent, drips, or reads nothing; and one that scrapes stays."""
+    crowd(daemon, 60, 30)
+    began = time.monotonic()
+    with connect(daemon) as silent, connect(daemon) as dripping, \
+            connect(daemon, 4096) as deaf, connect(daemon) as good:
+        deaf.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        waiting = {"silent": silent, "dripping": dripping}
+        while waiting and time.monotonic() < began + 60:
+            good.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert statuses(good.recv(4096)) == [200]
+            with contextlib.suppress(OSError):
+                dripping.send(b"G")
+            for name, client in list(waiting.items()):
+                client.settimeout(0.5)
+                with contextlib.suppress(TimeoutError):
+                    try:
+                        assert client.recv(1) == b""
+                    except ConnectionResetError:
+                        pass
+                    assert 29 < time.monotonic() - began < 45, name
+                    del waiting[name]
+        assert not waiting
+        wait_for(lambda: refused(daemon)["timeout"] == 3, 15, "three were given up")
+        taken = read_all(deaf)
+        assert len(taken) < 8 << 20
+        assert taken.startswith(b"HTTP/1.1 200 ")
+
+
+def test_readers_that_read_nothing(start_daemon):
+    """Of one page after the other, each of megabytes; they give way to who asks next."""
+    @contextlib.contextmanager
+    def deaf(daemon):
+        clients = []
+        with closing(clients):
+            for _ in range(40):
+                clients.append(connect(daemon, 4096))
+                clients[-1].sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert clients[-1].recv(15) == b"HTTP/1.1 200 OK"
+            assert refused(daemon)["slow"] > 0
+            yield
+
+    endure(start_daemon, deaf, crowded=(100, 4), limit=2 * MEMORY_LIMIT)
+
+
+# --- what is no proper request ---
+
+
+NONSENSE = {
+    "no request": b"\r\n\r\n\r\n\r\n",
+    "zeros": bytes(20000),
+    "noise": random.Random(1).randbytes(20000),
+    "TLS": bytes.fromhex("1603010200010001fc0303") + bytes(600),
+    "a long line": b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\n\r\n",
+    "a line without an end": b"GET /" + b"a" * 1000000,
+    "a long header": b"GET / HTTP/1.1\r\nX: " + b"a" * 100000 + b"\r\n\r\n",
+    "many headers": b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20000 + b"\r\n",
+    "headers continued": b"GET / HTTP/1.1\r\nX: y\r\n" + b" z\r\n" * 20000 + b"\r\n",
+    "a header without a name": b"GET / HTTP/1.1\r\n: y\r\n\r\n",
+    "a header without a colon": b"GET / HTTP/1.1\r\nHost\r\n\r\n",
+    "a continued nothing": b"GET / HTTP/1.1\r\n y\r\n\r\n",
+    "a large body": b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n" + b"a" * 1000000,
+    "a huge length": b"POST / HTTP/1.1\r\nContent-Length: 18446744073709551616\r\n\r\na",
+    "a negative length": b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\na",
+    "no number": b"POST / HTTP/1.1\r\nContent-Length: 0x10\r\n\r\na",
+    "two lengths": b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\naa",
+    "a length and chunks": b"POST / HTTP/1.1\r\nContent-Length: 4\r\n"
+                           b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "no chunks": b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n\r\n",
+    "a negative chunk": b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n\r\n",
+    "a huge chunk": b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    b"fffffffffffffff\r\n" + b"a" * 100000,
+    "chunks without end": b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+                          + b"1\r\na\r\n" * 20000,
+    "no version": b"GET /\r\n\r\n",
+    "version 0.9": b"GET / HTTP/0.9\r\n\r\n",
+    "version 9.9": b"GET / HTTP/9.9\r\nConnection: close\r\n\r\n",
+    "no URL": b"GET  HTTP/1.1\r\n\r\n",
+    "a URL with a NUL": b"GET /-/healthy\0 HTTP/1.1\r\nConnection: close\r\n\r\n",
+    "a URL with a line feed": b"GET /\nX: y HTTP/1.1\r\nConnection: close\r\n\r\n",
+    "a header with a NUL": b"GET / HTTP/1.1\r\nX: \0y\r\nConnection: close\r\n\r\n",
+    "a header with a carriage return": b"GET / HTTP/1.1\r\nX: \rSet-Cookie: y\r\n"
+                                       b"Connection: close\r\n\r\n",
+    "injected lines": b"GET /api/v1/stalls?group=a%0d%0aSet-Cookie:%20y HTTP/1.1\r\n"
+                      b"Connection: close\r\n\r\n",
+    "an injected query": b"GET /api/v1/stalls?x%0d%0aSet-Cookie:%20y HTTP/1.1\r\n"
+                         b"Connection: close\r\n\r\n",
+    "an unknown method": b"BREW / HTTP/1.1\r\nConnection: close\r\n\r\n",
+    "a small method": b"get / HTTP/1.1\r\nConnection: close\r\n\r\n",
+    "a tunnel": b"CONNECT 127.0.0.1:22 HTTP/1.1\r\nConnection: close\r\n\r\n",
+    "a proxy's request": b"GET http://127.0.0.1:1/ HTTP/1.1\r\nConnection: close\r\n\r\n",
+    "half an expectation": b"POST / HTTP/1.1\r\nExpect: 200-maybe\r\nContent-Length: 1\r\n\r\na",
+    "a hundred ranges": b"GET / HTTP/1.1\r\nRange: bytes=" + b"0-1," * 1000
+                        + b"\r\nConnection: close\r\n\r\n",
+    "an upgrade": b"GET / HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade, close\r\n\r\n",
+    "version 2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", NONSENSE)
+def test_nonsense_is_refused_or_dropped(daemon, name):
+    """Never a crash, never a line of the sender's in the answer, never half a body."""
+    answer = ask(daemon, NONSENSE[name], half_close=True)
+    for status in statuses(answer):
+        assert status in (100, 200, 400, 404, 405, 413, 417, 501), answer[:200]
+    assert b"Set-Cookie" not in answer.split(b"\r\n\r\n")[0]
+    assert daemon.get("/-/healthy")[0] == 200
+
+
+def test_a_storm_of_nonsense(start_daemon):
+    @contextlib.contextmanager
+    def storm(daemon):
+        for _ in range(10):
+            for data in NONSENSE.values():
+                with connect(daemon) as client, contextlib.suppress(OSError):
+                    client.sendall(data)
+        yield
+
+    endure(start_daemon, storm)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE",
+                                    "PATCH", "CONNECT", "BREW"])
+def test_each_method_gets_its_answer(daemon, method):
+    answer = ask(daemon, f"{method} /metrics HTTP/1.1\r\n{CLOSE}")
+    if method == "GET":
+        assert statuses(answer) == [200]
+        Metrics(whole(answer).decode())
+    elif method == "HEAD":
+        assert statuses(answer) == [200]
+        assert re.search(rb"Content-Length: [1-9]", answer)
+        assert answer.endswith(b"\r\n\r\n")
+    elif method in ("CONNECT", "BREW"):
+        assert statuses(answer)[0] in (400, 405, 501)
+    else:
+        assert statuses(answer) == [405]
+        assert b"\r\nAllow: GET, HEAD\r\n" in answer
+
+
+# --- connections ---
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/-/healthy", "/api/v1/groups", "/nothing"])
+def test_who_closes_one_half_still_gets_the_answer(daemon, path):
+    for _ in range(20):
+        answer = ask(daemon, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n", half_close=True)
+        assert statuses(answer) == [404 if path == "/nothing" else 200]
+        assert whole(answer)
+
+
+def test_who_closes_one_half_gets_a_large_answer_too(daemon):
+    crowd(daemon, 50, 20)
+    answer = ask(daemon, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", half_close=True)
+    assert len(whole(answer)) > 5 << 20
+
+
+def test_half_a_request_is_dropped(daemon):
+    opened = descriptors(daemon)
+    for data in ["GET /metr", "GET /metrics HTTP/1.1\r\nHost: x\r\n",
+                 "POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n12345"]:
+        assert ask(daemon, data, half_close=True) == b""
+    assert descriptors(daemon) <= opened + 1
+
+
+def test_requests_in_one_go_are_answered_in_order(daemon):
+    paths = ["/-/healthy", "/-/ready", "/metrics", "/nothing", "/api/v1/stalls"] * 20
+    text = "".join(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n" for path in paths)
+    answer = ask(daemon, text + f"GET /-/healthy HTTP/1.1\r\n{CLOSE}")
+    assert statuses(answer) == [200, 200, 200, 404, 200] * 20 + [200]
+
+
+def test_requests_without_end_and_no_reading(start_daemon):
+    @contextlib.contextmanager
+    def flood(daemon):
+        with closing([connect(daemon, 4096) for _ in range(50)]) as clients:
+            text = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 10000
+            for client in clients:
+                client.settimeout(0.01)
+                with contextlib.suppress(TimeoutError):
+                    while True:
+                        client.sendall(text)
+            yield
+
+    endure(start_daemon, flood)
+
+
+@pytest.mark.parametrize("version,header,kept", [
+    ("1.0", "", False), ("1.0", "Connection: keep-alive\r\n", True),
+    ("1.1", "", True), ("1.1", "Connection: close\r\n", False)])
+def test_a_connection_is_kept_as_its_client_wants_it(daemon, version, header, kept):
+    with connect(daemon) as client:
+        for _ in range(3):
+            client.sendall(f"GET /-/healthy HTTP/{version}\r\nHost: x\r\n{header}\r\n".encode())
+            answer = client.recv(4096)
+            assert statuses(answer) == [200]
+            assert whole(answer) == b"looplagd is healthy.\n"
+            if not kept:
+                assert client.recv(1) == b""
+                return
+
+
+def test_a_hundred_scrapers_at_once(start_daemon):
+    """All get a whole page, of their own time, and share the work."""
+    @contextlib.contextmanager
+    def scrapers(daemon):
+        for _ in range(3):
+            now = time.time()
+            with closing([connect(daemon) for _ in range(100)]) as clients:
+                for client in clients:
+                    client.sendall(f"GET /metrics HTTP/1.1\r\n{CLOSE}".encode())
+                bodies = [whole(read_all(client)) for client in clients]
+            assert len({len(body) for body in bodies}) < 50
+            for body in {*bodies}:
+                assert body.endswith(b"\n") and b"\nprocess_threads " in body
+            print(f"100 scrapes of {len(bodies[0]) >> 10} KiB: {time.time() - now:.2f} s")
+        yield
+
+    endure(start_daemon, scrapers, crowded=(50, 8), limit=2 * MEMORY_LIMIT)
+
+
+def test_ten_readers_of_a_thousand_stalls(start_daemon):
+    @contextlib.contextmanager
+    def readers(daemon):
+        crowd(daemon, 2, 32, stalls=20)
+        wait_for(lambda: len(json.loads(daemon.get("/api/v1/stalls")[2])["stalls"]) == 1000, 20,
+                 "a thousand stalls")
+        for turn in range(5):
+            with closing([connect(daemon) for _ in range(10)]) as clients:
+                for number, client in enumerate(clients):
+                    query = f"?since={number}" if turn % 2 else ""
+                    client.sendall(f"GET /api/v1/stalls{query} HTTP/1.1\r\n{CLOSE}".encode())
+                for client in clients:
+                    answer = read_all(client)
+                    assert statuses(answer)[0] in ((200, 503) if turn % 2 else (200,))
+                    if statuses(answer) == [503]:
+                        assert b"\r\nRetry-After: " in answer
+                    else:
+                        assert len(json.loads(whole(answer))["stalls"]) > 900
+        yield
+
+    endure(start_daemon, readers)
+
+
+# --- descriptors, and the end ---
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to raise a hard limit again")
+def test_connections_never_take_the_descriptors_of_targets(start_daemon):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+    try:
+        daemon = start_daemon()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with closing([connect(daemon) for _ in range(500)]):
+        crowd(daemon, 30, 1)
+        assert "cannot accept" not in daemon.program.stderr
+        assert daemon.metrics().sum("looplag_rejected_segments_total") == 0
+
+
+def test_what_was_asked_for_is_answered_before_the_end(start_daemon):
+    daemon = start_daemon()
+    start_daemon.running.remove(daemon)
+    crowd(daemon, 100, 10)
+    with closing([connect(daemon) for _ in range(10)]) as clients, \
+            connect(daemon) as idle, connect(daemon) as late:
+        for client in clients:
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        daemon.get("/-/healthy")  # they are on their way
+        daemon.program.send(signal.SIGTERM)
+        late.sendall(b"GET /api/v1/groups HTTP/1.1\r\nHost: x\r\n\r\n")
+        for client in clients:
+            assert len(whole(read_all(client))) > 5 << 20
+        assert read_all(idle) == b""
+        assert statuses(read_all(late)) in ([503], [])
+    assert daemon.program.wait(10) == 0
+    daemon.program.stop()
+
+
+def test_who_takes_no_answer_does_not_keep_it_from_ending(start_daemon):
+    daemon = start_daemon()
+    start_daemon.running.remove(daemon)
+    crowd(daemon, 100, 10)
+    with connect(daemon, 4096) as deaf:
+        deaf.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert deaf.recv(15) == b"HTTP/1.1 200 OK"
+        daemon.program.send(signal.SIGTERM)
+        with pytest.raises(OSError):
+            with connect(daemon) as another:
+                another.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                if not another.recv(1):
+                    raise ConnectionResetError
+        assert daemon.program.wait(10) == 0
+    daemon.program.stop()
+
+
+def test_a_second_signal_ends_it_at_once(start_daemon):
+    daemon = start_daemon()
+    start_daemon.running.remove(daemon)
+    crowd(daemon, 100, 10)
+    with connect(daemon, 4096) as deaf:
+        deaf.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert deaf.recv(15) == b"HTTP/1.1 200 OK"
+        for wanted in range(2):
+            daemon.program.send(signal.SIGTERM)
+            if not wanted:
+                wait_for(lambda: not alive_connection(daemon), 1.5, "it accepts nobody")
+        began = time.monotonic()
+        assert daemon.program.wait(10) == 0
+        assert time.monotonic() - began < 1.5
+    daemon.program.stop()
+
+
+def alive_connection(daemon):
+    """Whether a request is still answered with 200."""
+    with socket.socket() as client:
+        client.settimeout(0.3)
+        with contextlib.suppress(OSError):
+            client.connect(("127.0.0.1", daemon.port))
+            client.sendall(f"GET /-/healthy HTTP/1.1\r\n{CLOSE}".encode())
+            return statuses(client.recv(4096)) == [200]
+    return False
