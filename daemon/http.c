@@ -407,6 +407,14 @@ serve(struct http *http, const struct http_route *route, struct evhttp_request *
 }
 
 static void
+refuse_method(struct evhttp_request *request)
+{
+	evhttp_add_header(
+		evhttp_request_get_output_headers(request), "Allow", "GET, HEAD");
+	send_text(request, HTTP_BADMETHOD, "Only GET and HEAD are served.\n");
+}
+
+static void
 request_cb(struct evhttp_request *request, void *arg)
 {
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
@@ -417,16 +425,17 @@ request_cb(struct evhttp_request *request, void *arg)
 	for (size_t i = 0; path && i < http->count; i++) {
 		if (strcmp(path, http->routes[i].path))
 			continue;
-		if (method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD) {
+		if (method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD)
 			serve(http, &http->routes[i], request);
-			return;
-		}
-		evhttp_add_header(
-			evhttp_request_get_output_headers(request), "Allow", "GET, HEAD");
-		send_text(request, HTTP_BADMETHOD, "Only GET and HEAD are served.\n");
+		else
+			refuse_method(request);
 		return;
 	}
-	send_text(request, HTTP_NOTFOUND, "Not found; / says what there is.\n");
+	/* It has no path. */
+	if (method == EVHTTP_REQ_CONNECT)
+		refuse_method(request);
+	else
+		send_text(request, HTTP_NOTFOUND, "Not found; / says what there is.\n");
 }
 
 static void

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <libgen.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,7 @@
 
 #define OWN_GROUPNAME "looplagd"
 #define SERVING "Serving"
+#define MMAP_BYTES 131072
 
 _Static_assert(OPTIONS_ADDRESSES <= SOCKETS_HTTP && SOCKETS_HTTP <= HTTP_SOCKETS,
 	"room for every address");
@@ -432,6 +434,8 @@ looplagd_run(const struct options *options)
 	struct looplagd daemon = {.options = options, .sockets.probe.fd = -1};
 	int status = EXIT_FAILURE;
 
+	/* Else glibc learns to keep what was used for a large page, for ever. */
+	mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
 	start_journal();
 	if (!load_configuration(&daemon) && !start_loop(&daemon) &&
 		!start_sockets(&daemon) && !start_collector(&daemon) &&

@@ -274,16 +274,17 @@ def delay_quantile(metrics, group, loop, q):
 
 
 class Daemon:
-    """A looplagd with a port and a socket of its own, ready to serve."""
+    """A looplagd with a port and a socket of its own, ready to serve; run by a command that
+    executes another one, if need be."""
 
-    def __init__(self, *options, env=None, cpu=None, realtime=False):
+    def __init__(self, *options, env=None, cpu=None, realtime=False, wrapper=()):
         self.directory = short_directory()
         self.socket = self.directory / "probe.sock"
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.url = f"http://{self.address}"
         self.program = Program(
-            [LOOPLAGD, "--web.listen-address", self.address, "--probe.socket",
+            [*wrapper, LOOPLAGD, "--web.listen-address", self.address, "--probe.socket",
              self.socket, *options],
             env=dict(os.environ, **(env or {})), cpu=cpu, realtime=realtime,
             name="looplagd")
