@@ -34,7 +34,7 @@
 /* To send a request, to take an answer. */
 #define PATIENCE_NS 30000000000ull
 #define LOOK_NS 5000000000ull
-#define DRAIN_NS 2000000000ull
+#define DRAIN_NS 5000000000ull
 /* Pages are made so long before other events have their turn. */
 #define SLICE_NS 1000000ull
 /* Of one route, which differ by their queries. */

@@ -62,7 +62,7 @@ __attribute__((warn_unused_result)) int
 http_accept(struct http *http, int fd);
 
 /* Accept nobody any more, finish what was asked for before, and call done(arg) once: when
- * all of that is sent, or after two seconds. It may be called within this call. */
+ * all of that is sent, or after five seconds. It may be called within this call. */
 void
 http_drain(struct http *http, void (*done)(void *arg), void *arg);
 
