@@ -120,8 +120,8 @@ episodes_look(struct episodes *episodes, const struct segment_slot *slot,
 	const struct episodes_look *look, struct episode ret_episodes[EPISODES_MAX])
 {
 	const struct segment_long *fresh[SEGMENT_RING];
+	uint64_t written, possible = look->budget_ns / SEGMENT_LONG_NS + 1;
 	size_t count = 0, fresh_count;
-	uint64_t written;
 
 	if (look->torn)
 		return 0;
@@ -135,6 +135,9 @@ episodes_look(struct episodes *episodes, const struct segment_slot *slot,
 	for (size_t i = 0; i < fresh_count; i++)
 		count += take_entry(episodes, fresh[i], look, ret_episodes + count);
 	written = difference(slot->long_count, episodes->long_count);
+	/* So many have never been, whatever the slot says. */
+	if (written > possible)
+		written = possible;
 	if (written > SEGMENT_RING)
 		episodes->lost = saturated_sum(episodes->lost, written - SEGMENT_RING);
 	episodes->long_count = slot->long_count;

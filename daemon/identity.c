@@ -202,6 +202,23 @@ character_length(const unsigned char *s, size_t size)
 	return 0;
 }
 
+/* Whether a valid character moves or ends a line, or turns the direction of what follows it,
+ * where it is shown; as words.c has it. */
+static bool
+is_control(const unsigned char *s, size_t length)
+{
+	if (length == 1)
+		return s[0] < 0x20 || s[0] == 0x7f;
+	if (length == 2)
+		return s[0] == 0xc2 && s[1] < 0xa0;
+	if (length != 3)
+		return false;
+	return (s[0] == 0xe2 && s[1] == 0x80 && s[2] >= 0x8e && s[2] <= 0x8f) ||
+	       (s[0] == 0xe2 && s[1] == 0x80 && s[2] >= 0xa8 && s[2] <= 0xae) ||
+	       (s[0] == 0xe2 && s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9) ||
+	       (s[0] == 0xef && s[1] == 0xbb && s[2] == 0xbf);
+}
+
 void
 identity_clean(const char *name, size_t size, char ret_name[IDENTITY_NAME_BYTES])
 {
@@ -213,7 +230,7 @@ identity_clean(const char *name, size_t size, char ret_name[IDENTITY_NAME_BYTES]
 		bool valid;
 
 		length = character_length(s + i, size - i);
-		valid = length && s[i] >= 0x20 && s[i] != 0x7f;
+		valid = length && !is_control(s + i, length);
 		if (!length)
 			length = 1;
 		if (used + length >= IDENTITY_NAME_BYTES)

@@ -39,6 +39,7 @@ static const struct {
 } paces[QUOTA_DONE] = {
 	[QUOTA_HANDSHAKES] = {{2048, 256}, {32768, 4096}},
 	[QUOTA_LOOKUPS] = {{1024, 512}, {8192, 2048}},
+	[QUOTA_LOOKS] = {{4000, 2000}, {32000, 16000}},
 	[QUOTA_CAPTURES] = {{240, 4}, {3840, 64}},
 };
 

@@ -30,6 +30,7 @@ enum quota_held {
 enum quota_done {
 	QUOTA_HANDSHAKES,
 	QUOTA_LOOKUPS, /* of threads in /proc */
+	QUOTA_LOOKS, /* at a loop that is late, and at its thread, between two readings */
 	QUOTA_CAPTURES,
 	QUOTA_DONE
 };

@@ -21,6 +21,8 @@
 
 /* Without knowledge of clocks a hello this old is taken for one of our own clock. */
 #define HELLO_AGE_MAX_NS 600000000000ull
+/* Nobody makes so many waits outside loops. */
+#define WAITS_MAX (1ull << 48)
 
 bool
 target_has_died(int pidfd)
@@ -133,6 +135,20 @@ target_group_name(const struct target *target)
 	return (struct groups_name){target->groupname, target->uid, target->given};
 }
 
+/* Add what a count of the header has grown by, but no more than it can be: it is added up
+ * for all targets, and must not drown what others have to say. Returns whether it has. */
+static bool
+add_count(uint64_t *sum, uint64_t *known, uint64_t count, uint64_t most)
+{
+	if (count > most)
+		count = most;
+	if (count <= *known)
+		return false;
+	*sum = saturated_sum(*sum, count - *known);
+	*known = count;
+	return true;
+}
+
 /* Add what the header has counted since the last reading. */
 static void
 account_header(struct target *target, struct collector_stats *stats)
@@ -142,18 +158,12 @@ account_header(struct target *target, struct collector_stats *stats)
 
 	for (unsigned i = 0; i < 4; i++)
 		waits = saturated_sum(waits, header->other_waits[i]);
-	stats->waits =
-		saturated_sum(stats->waits, difference(waits, target->other_waits));
-	stats->dropped_slots = saturated_sum(stats->dropped_slots,
-		difference(header->dropped_loops, target->dropped_loops));
-	stats->dropped_threads = saturated_sum(stats->dropped_threads,
-		difference(header->dropped_threads, target->dropped_threads));
-	target->changed = target->changed || waits != target->other_waits ||
-			  header->dropped_loops != target->dropped_loops ||
-			  header->dropped_threads != target->dropped_threads;
-	target->other_waits = waits;
-	target->dropped_loops = header->dropped_loops;
-	target->dropped_threads = header->dropped_threads;
+	target->changed |=
+		add_count(&stats->waits, &target->other_waits, waits, WAITS_MAX);
+	target->changed |= add_count(&stats->dropped_slots, &target->dropped_loops,
+		header->dropped_loops, UINT32_MAX);
+	target->changed |= add_count(&stats->dropped_threads, &target->dropped_threads,
+		header->dropped_threads, UINT32_MAX);
 }
 
 void

@@ -15,6 +15,7 @@
 #include "daemon/event.h"
 #include "daemon/family.h"
 #include "daemon/groups.h"
+#include "daemon/quota.h"
 #include "daemon/reader.h"
 #include "daemon/stalls.h"
 #include "daemon/tasks.h"
@@ -286,6 +287,14 @@ next_look(uint64_t period_ns, uint64_t now_ns)
 	return now_ns - now_ns % period_ns + period_ns;
 }
 
+/* Whether the target's user has any work left that it may cause just now. What is left out
+ * is seen when all is read. */
+static bool
+may_look(const struct target *target, uint64_t now_ns)
+{
+	return quota_do(target->quota, target->uid, QUOTA_LOOKS, now_ns) == 0;
+}
+
 /* Look at a slot that is in use. */
 static void
 watch_used_slot(
@@ -316,10 +325,11 @@ watch_used_slot(
 	if (age_ns >= threshold_ns * 2 / 5 &&
 		(since_ns != watch->since_ns || reading->now_ns >= watch->sample_ns)) {
 		watch->sample_ns = reading->now_ns + pause_ns(target, age_ns);
-		sample(target, index, since_ns, clock_ns);
+		if (may_look(target, reading->now_ns))
+			sample(target, index, since_ns, clock_ns);
 	}
 	if (is_worth_reading(target, index, &hot, since_ns, age_ns, reading->now_ns) &&
-		reader_begin(target->reader) == 0)
+		may_look(target, reading->now_ns) && reader_begin(target->reader) == 0)
 		target_slots_read(target, index, reading);
 	if (watch->open && watch->episodes.open_since == since_ns)
 		capture(target, index, since_ns, age_ns, false);

@@ -116,6 +116,12 @@ START_TEST(names_are_cut_at_their_size_and_at_a_characters_border)
 {
 	char letters[600];
 
+	identity_clean("a\xc2\x85"
+		       "b\u2028c\u202ed\u2066e\ufefff\u200eg",
+		64, name);
+	ck_assert_str_eq(name, "a_b_c_d_e_f_g");
+	identity_clean("\xc2\xa0\u2027\u2030\uff0a", 64, name);
+	ck_assert_str_eq(name, "\xc2\xa0\u2027\u2030\uff0a");
 	identity_clean("abcdef", 3, name);
 	ck_assert_str_eq(name, "abc");
 	identity_clean("ab\0cd", 5, name);
