@@ -40,6 +40,9 @@ forget_closing(uid_t uid)
 	closing_uids[i] = closing_uids[--closing];
 }
 
+static void
+call_thread(void);
+
 static void *
 work(void *arg)
 {
@@ -48,6 +51,7 @@ work(void *arg)
 		struct item item = queue[--queued];
 
 		closing_uids[closing++] = item.uid;
+		call_thread();
 		pthread_mutex_unlock(&mutex);
 		close(item.fd);
 		pthread_mutex_lock(&mutex);
@@ -79,6 +83,14 @@ start_thread(void)
 	return r;
 }
 
+/* See to it that what is queued does not wait for one that is slow. */
+static void
+call_thread(void)
+{
+	if (queued && threads == closing && threads < THREADS_MAX && start_thread() == 0)
+		threads++;
+}
+
 void
 closer_close(int fd, uid_t uid)
 {
@@ -90,8 +102,7 @@ closer_close(int fd, uid_t uid)
 	/* Rather than wait, leave it open: it takes many users to come to that. */
 	if (queued < QUEUE_MAX)
 		queue[queued++] = (struct item){fd, uid};
-	if (threads == closing && threads < THREADS_MAX && start_thread() == 0)
-		threads++;
+	call_thread();
 	pthread_mutex_unlock(&mutex);
 }
 

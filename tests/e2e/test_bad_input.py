@@ -125,6 +125,10 @@ BAD = {
     "no descriptor": ({"descriptor"}, GOOD, []),
     "two descriptors": ({"descriptor"}, GOOD, [h.memfd, h.memfd]),
     "a hundred descriptors": ({"descriptor"}, GOOD, [h.memfd] * 100),
+    "253 descriptors, which is all that a message can have": (
+        {"descriptor"}, GOOD, [h.memfd] * 253),
+    "an empty message": ({"hello"}, b"", []),
+    "an empty message with a descriptor": ({"hello"}, b"", [h.memfd]),
     "an unsealed memfd": ({"seals"}, GOOD, [lambda: h.memfd(seals=0)]),
     "a memfd that can shrink": ({"seals"}, GOOD, [lambda: h.memfd(seals=h.SEAL | h.GROW)]),
     "a memfd that can grow": ({"seals"}, GOOD, [lambda: h.memfd(seals=h.SEAL | h.SHRINK)]),
@@ -208,6 +212,130 @@ def test_every_fault_is_refused_and_counted_by_its_reason(daemon, target, tmp_pa
     assert not wrong, "\n".join(wrong)
     assert not has_group(daemon, "by-hand")
     assert registers(daemon, target, "good")
+
+
+def test_two_control_messages_are_as_bad_as_two_descriptors(daemon):
+    """And both descriptors are closed: a pipe's other end hangs up."""
+    r, w = os.pipe()
+    segment = h.memfd()
+    with h.connect(daemon.socket) as s:
+        s.sendmsg([GOOD], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", fd))
+                           for fd in (segment, w)])
+    os.close(segment)
+    os.close(w)
+    wait_for(lambda: rejected(daemon)["descriptor"] == 1, 5, "it is refused")
+    assert sum(rejected(daemon).values()) == 1
+    os.set_blocking(r, False)
+    wait_for(lambda: os.read(r, 1) == b"", 5, "its descriptors are closed")
+    os.close(r)
+
+
+def test_without_descriptors_newcomers_are_refused_and_others_are_not(daemon, target):
+    """What the kernel has left out of a message is the daemon's own want, and said to be."""
+    good = target([PYTHON, "-S", "-E", "-c", TARGET], group="good")
+    wait_for(lambda: processes(daemon, "good") == 1)
+    used = len(os.listdir(f"/proc/{daemon.pid}/fd"))
+    limits = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+    # One for the connection, one for who asks for the metrics.
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (used + 1, limits[1]))
+    try:
+        for i in range(20):
+            own = {"id": bytes([i] * 16)}
+            h.send(daemon.socket, h.hello(**own), h.memfd(content=h.header(**own)))
+            time.sleep(0.01)
+    finally:
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, limits)
+    wait_for(lambda: rejected(daemon)["resources"] > 0, 5, "some were refused")
+    assert sum(rejected(daemon).values()) == rejected(daemon)["resources"]
+    assert registers(daemon, target, "later")
+    assert good.running and processes(daemon, "good") == 1
+
+
+def test_a_thousand_halves_of_a_hello(start_daemon, target):
+    """Each holds its connection open after it has said half of what it should."""
+    daemon = start_daemon(realtime=True)
+    held = []
+    try:
+        for _ in range(1000):
+            held.append(h.connect(daemon.socket))
+            held[-1].send(GOOD[:128])
+        assert registers(daemon, target, "meanwhile")
+        wait_for(lambda: rejected(daemon)["hello"] == 1000, 20, "all are refused")
+        assert sum(rejected(daemon).values()) == 1000
+    finally:
+        for s in held:
+            s.close()
+
+
+def a_slow_socket(listener):
+    """A descriptor whose closing takes a minute: of a connection that still has to bring what
+    the other end does not read. Returns it, and that end."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    s.connect(listener.getsockname())
+    end, _ = listener.accept()
+    s.setblocking(False)
+    try:
+        while True:
+            s.send(bytes(16384))
+    except BlockingIOError:
+        pass
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
+    return s.detach(), end
+
+
+def send_what_is_slow(path, messages):
+    """As another user, while the daemon is stopped: in messages that are no hello, and in some
+    behind those. The daemon will be the last one to have each of them."""
+    os.setuid(65534)
+    held = []
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        for i in range(messages):
+            slow = [a_slow_socket(listener) for _ in range(200)]
+            s = h.connect(path)
+            if i % 2:
+                s.send(b"no hello")
+            socket.send_fds(s, [b"no hello"], [fd for fd, _ in slow])
+            for fd, _ in slow:
+                os.close(fd)
+            held.append((s, [end for _, end in slow]))
+    return held
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to be two users")
+def test_descriptors_that_are_slow_to_close_stop_nobody(daemon, target):
+    """More of them than there are threads to close them, or places to wait for one."""
+    daemon.directory.chmod(0o755)
+    daemon.socket.chmod(0o666)
+    messages = 15
+    r, w = os.pipe()
+    os.kill(daemon.pid, signal.SIGSTOP)
+    sender = os.fork()
+    if not sender:
+        try:
+            held = send_what_is_slow(daemon.socket, messages)
+            os.write(w, b"x" if len(held) == messages else b"y")
+            signal.pause()
+        finally:
+            os._exit(1)
+    try:
+        os.close(w)
+        assert os.read(r, 1) == b"x"
+        os.kill(daemon.pid, signal.SIGCONT)
+        wait_for(lambda: sum(rejected(daemon).values()) >= messages, 10)
+        assert registers(daemon, target, "meanwhile")
+        refused = rejected(daemon)
+        assert refused["hello"] + refused["quota"] == sum(refused.values())
+        assert refused["hello"] and refused["quota"]
+        print(refused, len(os.listdir(f"/proc/{daemon.pid}/task")), "threads")
+    finally:
+        os.kill(daemon.pid, signal.SIGCONT)
+        os.close(r)
+        os.kill(sender, signal.SIGKILL)
+        os.waitpid(sender, 0)
 
 
 def test_a_storm_leaves_the_daemon_on_time(start_daemon, target):
