@@ -12,6 +12,7 @@ kept in $LOOPLAG_CACHE (default: cache/ in the build directory); each container 
 copy of it, with a network of its own that is nothing but loopback.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -23,7 +24,8 @@ from harness import BUILD, Program, wait_for
 
 CACHE = Path(os.environ.get("LOOPLAG_CACHE", BUILD / "cache")).resolve()
 PACKAGES = ["dbus", "libcurl4", "libdw1", "libevent-core-2.1-7", "libevent-extra-2.1-7",
-            "libjansson4", "liblmdb0", "libsystemd0", "libyaml-0-2", "nodejs", "redis-server", "systemd"]
+            "libjansson4", "liblmdb0", "libsystemd0", "libyaml-0-2", "nodejs", "python3-minimal",
+            "redis-server", "systemd"]
 RELEASE = "bookworm"
 TOOLS = ["cp", "curl", "debootstrap", "nsenter", "systemd-nspawn", "systemd-sysusers",
          "unshare"]
@@ -68,17 +70,22 @@ def debian_root(release=RELEASE, packages=PACKAGES):
     """The cached root directory, made first if need be."""
     key = hashlib.sha256(" ".join([release, *packages]).encode()).hexdigest()[:12]
     root = CACHE / f"debian-{release}-{key}"
-    if root.exists():
-        return root
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(f"{root}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # others may want the same at the same time
+        if not root.exists():
+            make_root(root, release, packages)
+    return root
+
+
+def make_root(root, release, packages):
     partial = CACHE / f"partial-{os.getpid()}"
     shutil.rmtree(partial, ignore_errors=True)
-    CACHE.mkdir(parents=True, exist_ok=True)
     call("debootstrap", "--variant=minbase", "--include=" + ",".join(packages), release,
          partial, mirror())
     for archive in (partial / "var/cache/apt/archives").glob("*.deb"):
         archive.unlink()
     partial.rename(root)
-    return root
 
 
 class Container:

@@ -20,6 +20,8 @@ import pytest
 import hello as h
 from harness import PYTHON, wait_for
 
+pytestmark = pytest.mark.hostile
+
 REASONS = {"hello", "version", "descriptor", "size", "seals", "header", "timeout", "quota",
            "resources"}
 OWN_DELAY_LIMIT = 0.005

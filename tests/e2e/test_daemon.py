@@ -16,6 +16,8 @@ import pytest
 
 from harness import LOOPLAGD, SANITIZER_REPORT, short_directory, wait_for
 
+pytestmark = pytest.mark.hostile
+
 
 @pytest.fixture
 def directory():

@@ -10,7 +10,7 @@ import shutil
 
 import pytest
 
-from container import debian_root, why_not
+from container import PACKAGES, RELEASE, debian_root, why_not
 from harness import PROBE, Program, wait_for
 
 # What a program there says of itself: the C library, and what is mapped from the probe. It
@@ -27,12 +27,16 @@ while True:
 """
 
 
+# Of the one release there is a root anyway.
+PACKAGES_OF = {"bullseye": ["python3-minimal"], RELEASE: PACKAGES}
+
+
 def root_of(release):
     reason = why_not()
     if reason:
         pytest.skip(reason)
     try:
-        return debian_root(release, ["python3-minimal"])
+        return debian_root(release, PACKAGES_OF[release])
     except AssertionError as e:
         pytest.skip(f"no root of Debian {release} could be made: {e}")
 
@@ -44,7 +48,7 @@ def test_the_library_loads_and_measures(daemon, release, libc):
     shutil.copy(PROBE, daemon.directory)
     # The directory with the socket is seen there as /mnt, in mounts of the program's own.
     enter = (f"mount --bind {daemon.directory} {root}/mnt && mount -t proc proc {root}/proc && "
-             f"exec chroot {root} env LD_PRELOAD=/mnt/liblooplag.so "
+             f"exec chroot {root} env PYTHONDONTWRITEBYTECODE=1 LD_PRELOAD=/mnt/liblooplag.so "
              f"LOOPLAG_SOCKET=/mnt/probe.sock LOOPLAG_GROUP=other "
              'python3 -c "$1"')
     program = Program(["unshare", "--mount", "sh", "-c", enter, "sh", PROGRAM])

@@ -66,7 +66,7 @@ class Others:
         return (busy - ours) / (time.monotonic() - self.began)
 
 
-def wait_for_quiet(deadline=60):
+def wait_for_quiet(deadline=20):
     """Wait until others leave the machine alone for a second, or until the deadline."""
     end = time.monotonic() + deadline
     while time.monotonic() < end:
