@@ -45,8 +45,8 @@ def sanitizer_reports(tmp_path_factory):
     for path in (directory, *directory.parents[:2]):
         path.chmod(0o755)
     directory.chmod(0o777)  # of daemons of any user
-    for name, more in (("ASAN", ":verify_asan_link_order=0"), ("UBSAN", ":print_stacktrace=1")):
-        os.environ[f"{name}_OPTIONS"] = f"log_path={directory}/report{more}"
+    for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
+        os.environ[name] = f"log_path={directory}/report:print_stacktrace=1"
     return directory
 
 
