@@ -79,10 +79,11 @@ def debian_root(release=RELEASE, packages=PACKAGES):
 
 
 def make_root(root, release, packages):
+    """By debootstrap, whose mounts and processes end with it, however it ends."""
     partial = CACHE / f"partial-{os.getpid()}"
     shutil.rmtree(partial, ignore_errors=True)
-    call("debootstrap", "--variant=minbase", "--include=" + ",".join(packages), release,
-         partial, mirror())
+    call("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "debootstrap",
+         "--variant=minbase", "--include=" + ",".join(packages), release, partial, mirror())
     for archive in (partial / "var/cache/apt/archives").glob("*.deb"):
         archive.unlink()
     partial.rename(root)
