@@ -64,7 +64,10 @@ def add_e2e(tally, step, junit):
     """Every pytest case."""
     if not junit.exists():
         return
-    for case in xml.etree.ElementTree.parse(junit).iter("testcase"):
+    cases = list(xml.etree.ElementTree.parse(junit).iter("testcase"))
+    if not all(case.get("name") for case in cases):
+        tally.add(step, False, "was interrupted; what had not run then is not counted")
+    for case in cases:
         name = f"{step}: {case.get('classname')}.{case.get('name')}"
         bad = case.find("failure")
         if bad is None:
@@ -73,11 +76,9 @@ def add_e2e(tally, step, junit):
         if bad is not None:
             message = bad.get("message") or "failed"
             tally.add(name, False, message.splitlines()[0])
-        elif not case.get("name"):
-            tally.add(step, False, "was interrupted; what had not run then is not counted")
         elif skip is not None:
             tally.skipped.append(f"{name}: {skip.get('message')}")
-        else:
+        elif case.get("name"):
             tally.passed += 1
 
 
