@@ -159,7 +159,7 @@ expect_caller(void *back)
 NOINLINE static uint64_t
 descend(unsigned levels, uint64_t a, uint64_t b, uint64_t c)
 {
-	volatile char room[24];
+	volatile char room[24] = {0};
 	uint64_t result;
 
 	room[levels % sizeof(room)] = (char)a;
