@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -19,6 +20,7 @@
 #include "daemon/event.h"
 #include "daemon/hello.h"
 #include "daemon/identity.h"
+#include "daemon/log.h"
 #include "daemon/quota.h"
 
 #ifndef SO_PEERPIDFD
@@ -32,6 +34,9 @@
 #define BATCH 32
 /* Without descriptors we try again after this. */
 #define PAUSE_NS 50000000ull
+
+/* Its segment, that by which we know it, and a file that tells who it is. */
+#define RESERVE 3
 
 struct connection {
 	TAILQ_ENTRY(connection) entry;
@@ -52,7 +57,8 @@ struct reception {
 	struct event_watch *deadline; /* of the first connection; NULL: there is none */
 	TAILQ_HEAD(, connection) waiting; /* the oldest first */
 	int socket;
-	int spare; /* closed for a moment when there are no other descriptors; or -1 */
+	/* In place of what a guest brings: who is accepted can be heard. Or -1. */
+	int reserve[RESERVE];
 };
 
 static void
@@ -177,6 +183,29 @@ reception_is_current(const struct reception_guest *guest)
 	return guest->pidfd < 0 || identity_is_current(guest->pidfd, guest->pid);
 }
 
+static void
+release(struct reception *reception)
+{
+	for (int i = 0; i < RESERVE; i++) {
+		if (reception->reserve[i] >= 0)
+			close(reception->reserve[i]);
+		reception->reserve[i] = -1;
+	}
+}
+
+/* Returns 0 or -errno. */
+static int
+reserve(struct reception *reception)
+{
+	for (int i = 0; i < RESERVE; i++) {
+		if (reception->reserve[i] < 0)
+			reception->reserve[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		if (reception->reserve[i] < 0)
+			return -errno;
+	}
+	return 0;
+}
+
 /* Take a connection's message, if it is there. Returns whether the connection has nothing
  * more to say. */
 static int
@@ -192,6 +221,7 @@ hear(struct connection *connection)
 		refuse(reception, COLLECTOR_QUOTA);
 		return 1;
 	}
+	release(reception);
 	r = hello_receive(connection->fd, &guest.hello, &guest.fd, &reason);
 	if (r == -EAGAIN)
 		return 0;
@@ -308,20 +338,14 @@ end_pause(void *arg)
 }
 
 /* Without descriptors nobody can be accepted, and the socket would be readable for ever.
- * With the spare one the first in the queue is sent away; the others wait a little. */
+ * There registrations are in good hands for a while. */
 static void
-use_spare(struct reception *reception)
+rest(struct reception *reception)
 {
-	int fd;
+	static struct log_limit limit;
 
-	if (reception->spare >= 0)
-		close(reception->spare);
-	fd = accept4(reception->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd >= 0) {
-		close(fd);
-		refuse(reception, COLLECTOR_RESOURCES);
-	}
-	reception->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	log_warn_limited(&limit, event_now_ns(), "reception",
+		"cannot accept a registration: %s; it waits", strerror(errno));
 	reception->pause = event_after(reception->loop, PAUSE_NS, end_pause, reception);
 	if (!reception->pause)
 		return;
@@ -351,11 +375,15 @@ on_connect(void *arg)
 		struct connection *connection;
 		int fd;
 
+		if (reserve(reception) < 0) {
+			rest(reception);
+			break;
+		}
 		set_in_hand(reception, count + 1);
 		fd = accept4(reception->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd < 0) {
 			if (errno == EMFILE || errno == ENFILE)
-				use_spare(reception);
+				rest(reception);
 			break;
 		}
 		connection = connection_new(reception, fd);
@@ -384,7 +412,8 @@ reception_open(struct event_loop *loop, int socket, struct quota *quota,
 	reception->quota = quota;
 	reception->calls = *calls;
 	reception->socket = socket;
-	reception->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	for (int i = 0; i < RESERVE; i++)
+		reception->reserve[i] = -1;
 	reception->listening = event_readable(loop, socket, on_connect, reception);
 	if (!reception->listening) {
 		reception_close(reception);
@@ -404,7 +433,6 @@ reception_close(struct reception *reception)
 	event_watch_free(reception->deadline);
 	event_watch_free(reception->pause);
 	event_watch_free(reception->listening);
-	if (reception->spare >= 0)
-		close(reception->spare);
+	release(reception);
 	free(reception);
 }

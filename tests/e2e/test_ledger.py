@@ -202,6 +202,7 @@ class Storm:
                 self.scrape()
 
 
+@pytest.mark.timeout(240 + SECONDS)
 def test_random_kills_lose_nothing_and_count_nothing_twice(looplagd, turns, way, target):
     python, native = turns.python("python"), turns.start(0, 300, group="c")
     node = target(["node", HOSTS / "node_server.js"], group="node", daemon=looplagd,

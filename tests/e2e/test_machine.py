@@ -6,25 +6,24 @@ told that was none, or its cause says what has happened, and nothing is lost.
 LOOPLAG_STOP_SECONDS is how long processes are stopped.
 """
 
-import ctypes
 import os
 import resource
 import signal
-import socket
 import time
+from pathlib import Path
 
 import pytest
 
 import injected
 import services
-from harness import HOSTS, PYTHON, cores, host_program, wait_for
+from harness import HOSTS, PYTHON, cores, host_program, target_environment, wait_for
 from restarts import Restarted
 
 SECONDS = float(os.environ.get("LOOPLAG_STOP_SECONDS", "3"))
 EVENTS = "looplag_events_total"
 MISSED = "looplag_missed_iterations_total"
+pytestmark = pytest.mark.timeout(240 + 4 * SECONDS)
 RING = 32  # long iterations that a segment holds of each loop
-CLOCK_BOOTTIME, CLOCK_MONOTONIC = 7, 1
 # A loop that works for 40 ms of processor time now and then.
 LITTLE_WORK = """
 import select, time
@@ -65,7 +64,6 @@ def stop_for(program, seconds=SECONDS, meanwhile=lambda: None):
 
 def test_a_service_that_is_stopped_at_rest_does_not_stall(daemon, program, scratch):
     """A shell's Ctrl-Z, a debugger, a frozen container."""
-    from harness import target_environment
     service = services.start("redis", program, scratch,
                              target_environment(daemon.socket, "redis"))
     service.load(rounds=5)
@@ -153,6 +151,7 @@ def test_what_a_stopped_daemon_could_not_see_is_counted(daemon, target, scratch)
     assert told + daemon.metrics().value(MISSED) == made
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("shares", [False, True], ids=["service", "service and looplagd"])
 def test_others_that_take_the_processor_are_the_cause(start_daemon, target, program, shares):
     """Its turns take five times as long as they should."""
@@ -169,6 +168,95 @@ def test_others_that_take_the_processor_are_the_cause(start_daemon, target, prog
     # Who gets no processor to look, or looks at the last moment, does not know.
     assert set(causes) <= {"starved", "unknown"}
     assert shares or causes.count("starved") * 2 > len(causes), causes
+
+
+def run_short(target, daemon, scratch, count):
+    """Start so many targets of 99 events each; they wait for ever then."""
+    return [target([host_program("turns"), 100, 1000, scratch / f"short{i}"], group="short",
+                   daemon=daemon) for i in range(count)]
+
+
+def test_without_descriptors_registrations_wait(daemon, target, scratch):
+    turns = target([host_program("turns"), 0, 1000, scratch / "count", "exit"], group="turns")
+    wait_for(lambda: counted(daemon, "turns") > 20, 10)
+    limits = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir(f"/proc/{daemon.pid}/fd")))
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (highest + 1, limits[1]))
+    spent = metrics_cpu(daemon.pid)
+    for program in run_short(target, daemon, scratch, 20):
+        program.line("events ")
+    wait_for(lambda: "cannot accept a registration" in daemon.program.stderr, 10)
+    time.sleep(1)  # it must not spin meanwhile
+    assert metrics_cpu(daemon.pid) - spent < 0.5
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, limits)
+    is_counted(daemon, "short", 20 * 99)
+    turns.send(signal.SIGTERM)
+    is_counted(daemon, "turns", int(turns.line("events ")) - 1)
+    assert daemon.metrics().sum("looplag_rejected_segments_total") == 0
+    assert daemon.program.stderr.count("cannot accept a registration") == 1
+
+
+def metrics_cpu(pid):
+    """Processor seconds of a process; the scrape itself needs a descriptor."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_without_memory_the_known_go_on_and_the_others_are_counted(daemon, target, scratch):
+    turns = target([host_program("turns"), 0, 1000, scratch / "count", "exit"], group="turns")
+    wait_for(lambda: counted(daemon, "turns") > 20, 10)
+    with open(f"/proc/{daemon.pid}/statm", encoding="ascii") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    limits = resource.prlimit(daemon.pid, resource.RLIMIT_AS)
+    resource.prlimit(daemon.pid, resource.RLIMIT_AS, (used, limits[1]))
+    count = 100
+    for program in run_short(target, daemon, scratch, count):
+        program.line("events ")
+    time.sleep(1)  # it has heard of all of them
+    assert daemon.program.running, daemon.program.stderr
+    resource.prlimit(daemon.pid, resource.RLIMIT_AS, limits)
+    refused = daemon.metrics().value("looplag_rejected_segments_total", reason="resources")
+    assert refused > 0
+    is_counted(daemon, "short", (count - refused) * 99)
+    turns.send(signal.SIGTERM)
+    is_counted(daemon, "turns", int(turns.line("events ")) - 1)
+
+
+@pytest.fixture
+def memory_group():
+    """A control group of the old kind, for processes that shall have little memory."""
+    group = Path(f"/sys/fs/cgroup/memory/looplag-{os.getpid()}")
+    try:
+        group.mkdir()
+    except OSError as e:
+        pytest.skip(f"no control group for memory: {e}")
+    yield group
+    wait_for(lambda: not (group / "cgroup.procs").read_text(), 10)
+    group.rmdir()
+
+
+def test_a_daemon_that_is_killed_for_its_memory_goes_on(target, scratch, memory_group):
+    with Restarted(manager=True) as looplagd:
+        looplagd.kill()
+        looplagd.prefix = ["sh", "-c", f'echo $$ >{memory_group}/cgroup.procs && exec "$@"', "sh"]
+        looplagd.start()
+        turns = target([host_program("turns"), 0, 1000, scratch / "count", "exit"],
+                       group="turns", daemon=looplagd)
+        wait_for(lambda: counted(looplagd, "turns") > 20, 10)
+        used = int((memory_group / "memory.usage_in_bytes").read_text())
+        (memory_group / "memory.limit_in_bytes").write_text(str(used + (1 << 20)))
+        run_short(target, looplagd, scratch, 400)
+        wait_for(lambda: not looplagd.program.running, 60, "it was killed")
+        assert looplagd.program.process.returncode == -signal.SIGKILL
+        looplagd.prefix = []
+        looplagd.start()
+        # The one that it had in hand, most likely, as that is what took memory.
+        lost = looplagd.metrics().value("looplag_dropped_loops_total", reason="restart")
+        assert lost <= 1
+        is_counted(looplagd, "short", (400 - lost) * 99)
+        turns.send(signal.SIGTERM)
+        is_counted(looplagd, "turns", int(turns.line("events ")) - 1)
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs a time namespace")
