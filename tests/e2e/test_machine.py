@@ -47,6 +47,11 @@ def is_counted(daemon, group, events):
     assert counted(daemon, group) == events
 
 
+def long_stalls(daemon, group):
+    """Those that a stop would have made; a busy machine makes short ones."""
+    return [stall for stall in injected.stalls(daemon, group) if stall["seconds"] > SECONDS / 3]
+
+
 def state_of(pid):
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:
         return file.read().rpartition(")")[2].split()[0]
@@ -70,7 +75,7 @@ def test_a_service_that_is_stopped_at_rest_does_not_stall(daemon, program, scrat
     wait_for(lambda: counted(daemon, "redis"), 10)
     stop_for(service.program)
     service.load(rounds=5)
-    assert injected.stalls(daemon, "redis") == []
+    assert not long_stalls(daemon, "redis")
 
 
 def test_a_service_that_is_stopped_at_work_is_stopped(daemon, target, scratch):
@@ -114,7 +119,6 @@ def test_a_daemon_that_is_stopped_misses_nothing(daemon, target, scratch):
         assert short.wait() == 0
         host.done()
 
-    known = injected.stalls(daemon, "quiet"), injected.stalls(daemon, "turns")
     before = own_lateness(daemon.metrics())
     stop_for(daemon.program, max(SECONDS, 3), meanwhile)
     found = wait_for(lambda: injected.stalls(daemon, "host"), 10)
@@ -122,7 +126,7 @@ def test_a_daemon_that_is_stopped_misses_nothing(daemon, target, scratch):
     assert not match.strange and len(match.pairs) == 8
     # What was cut to length on a busy machine may have become too short for a stall.
     assert all(len(reports) == (one.seconds > 0.1) for one, reports in match.pairs)
-    assert known == (injected.stalls(daemon, "quiet"), injected.stalls(daemon, "turns"))
+    assert not long_stalls(daemon, "quiet") and not long_stalls(daemon, "turns")
     is_counted(daemon, "short", 49)
     for program, group, outside in (quiet, "quiet", 0), (turns, "turns", 1):
         program.send(signal.SIGTERM)
