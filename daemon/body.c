@@ -22,7 +22,6 @@ struct body {
 	struct piece **pieces;
 	size_t count;
 	size_t bytes;
-	unsigned holders;
 };
 
 /* Add an empty piece, as large as all before. Returns whether there is one. */
@@ -87,20 +86,13 @@ body_new(FILE **ret_out)
 		free(body);
 		return NULL;
 	}
-	body->holders = 1;
 	return body;
 }
 
 void
-body_hold(struct body *body)
+body_free(struct body *body)
 {
-	body->holders++;
-}
-
-void
-body_drop(struct body *body)
-{
-	if (!body || --body->holders)
+	if (!body)
 		return;
 	for (size_t i = 0; i < body->count; i++)
 		free(body->pieces[i]);

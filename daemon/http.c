@@ -114,7 +114,7 @@ page_free(struct page *page)
 		page->work->free(page->work);
 	if (page->out)
 		fclose(page->out);
-	body_drop(page->body);
+	body_free(page->body);
 	free(page->query);
 	free(page);
 }
