@@ -5,9 +5,14 @@
 
 #include <string.h>
 
+#include "probes/copies.h"
 #include "probes/descriptors.h"
 
 #define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* What others may read or write at the same time. */
+#define LOAD(word) __atomic_load_n(&(word), __ATOMIC_RELAXED)
+#define STORE(word, value) __atomic_store_n(&(word), value, __ATOMIC_RELAXED)
 
 #define LOOPS SEGMENT_SLOTS_MAX
 #define NOBODY 0u
@@ -64,7 +69,7 @@ begin_child(void)
 	if (!__atomic_compare_exchange_n(
 		    live, &state, LIVE_BUSY, 0, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
 		return state == LIVE_YES ? epoch : 0;
-	epoch++;
+	__atomic_store_n(&epoch, epoch + 1, __ATOMIC_RELAXED);
 	__atomic_store_n(live, LIVE_YES, __ATOMIC_RELEASE);
 	return epoch;
 }
@@ -72,13 +77,12 @@ begin_child(void)
 uint32_t
 loops_epoch(void)
 {
-	uint32_t number = __atomic_load_n(&epoch, __ATOMIC_ACQUIRE);
-
-	if (unlikely(!number))
+	if (unlikely(!__atomic_load_n(&epoch, __ATOMIC_ACQUIRE)))
 		return 0;
 	if (unlikely(__atomic_load_n(live, __ATOMIC_ACQUIRE) != LIVE_YES))
 		return begin_child();
-	return number;
+	/* Not before: another thread may just have begun the child. */
+	return LOAD(epoch);
 }
 
 static uint32_t
@@ -125,8 +129,7 @@ thread_record(struct loops_thread *thread)
 static int
 is_lost(const struct loop *loop, const struct segment_slot *slot)
 {
-	return unlikely(
-		__atomic_load_n(&slot->life, __ATOMIC_RELAXED) != loop->slot_life);
+	return unlikely(LOAD(slot->life) != LOAD(loop->slot_life));
 }
 
 static uint64_t
@@ -166,7 +169,7 @@ take_entry(void)
 		uint64_t tenure = load_tenure(loop);
 
 		if (owner_of(tenure) != BUSY &&
-			(owner_of(tenure) != epoch || is_lost(loop, loop->slot)) &&
+			(owner_of(tenure) != epoch || is_lost(loop, LOAD(loop->slot))) &&
 			seize(loop, tenure))
 			return loop;
 	}
@@ -194,19 +197,25 @@ lose(struct loop *loop)
 	if (owner_of(tenure) == epoch &&
 		(is_lost(loop, slot) ||
 			(!__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) &&
-				__atomic_load_n(&slot->ended_ns, __ATOMIC_RELAXED))) &&
+				LOAD(slot->ended_ns))) &&
 		seize(loop, tenure))
 		give_entry(loop);
 }
 
+/* Put the name, as much of it as there is room for, into the slot. */
 static void
-copy_label(char *to, const char *from)
+store_label(struct segment_slot *slot, const char *from)
 {
-	size_t size = sizeof(((struct segment_slot *)0)->label);
+	union {
+		char text[sizeof(slot->label)];
+		uint64_t words[sizeof(slot->label) / 8];
+	} label;
 
-	memset(to, 0, size);
-	for (size_t i = 0; from && from[i] && i < size - 1; i++)
-		to[i] = from[i];
+	memset(&label, 0, sizeof(label));
+	for (size_t i = 0; from && from[i] && i < sizeof(label.text) - 1; i++)
+		label.text[i] = from[i];
+	for (size_t i = 0; i < sizeof(label.words) / 8; i++)
+		STORE(((uint64_t *)slot->label)[i], label.words[i]);
 }
 
 /* Count a loop that cannot be recorded, unless it is the one that was counted last. */
@@ -247,29 +256,25 @@ make(struct loops_thread *thread, uint32_t kind, intptr_t key, uint64_t born_ns,
 		drop(thread, &segment->header->dropped_loops, kind, key);
 		return NULL;
 	}
-	slot->thread = (uint32_t)record;
-	slot->kind = kind;
-	slot->descriptor = kind == SEGMENT_KIND_EPOLL ? (int32_t)key : -1;
-	slot->life++;
-	slot->ended_ns = 0;
-	slot->born_ns = born_ns;
-	slot->last_ns = since_ns ? since_ns : born_ns;
-	copy_label(slot->label, label);
-	slot->sequence++;
-	*loop = (struct loop){
-		.slot = slot,
-		.key = key,
-		.kind = kind,
-		.tenure = loop->tenure,
-		.slot_life = slot->life,
-		.segment = thread->segment,
-		.index = (uint32_t)(slot - segment->slots),
-		.nested_mark = slot->nested_wait_ns,
-	};
+	STORE(slot->thread, (uint32_t)record);
+	STORE(slot->kind, kind);
+	STORE(slot->descriptor, kind == SEGMENT_KIND_EPOLL ? (int32_t)key : -1);
+	STORE(slot->life, slot->life + 1);
+	STORE(slot->ended_ns, 0);
+	STORE(slot->born_ns, born_ns);
+	STORE(slot->last_ns, since_ns ? since_ns : born_ns);
+	store_label(slot, label);
+	STORE(loop->slot, slot);
+	STORE(loop->key, key);
+	STORE(loop->kind, kind);
+	STORE(loop->slot_life, slot->life);
+	STORE(loop->segment, thread->segment);
+	loop->index = (uint32_t)(slot - segment->slots);
+	STORE(loop->nothing, 0);
+	loop->nested_mark = LOAD(slot->nested_wait_ns);
 	__atomic_store_n(
 		&loop->tenure, next_tenure(epoch, loop->tenure), __ATOMIC_RELEASE);
-	__atomic_store_n(
-		&slot->state, since_ns ? since_ns : SEGMENT_ATTENDED, __ATOMIC_RELEASE);
+	slots_give(slot, since_ns ? since_ns : SEGMENT_ATTENDED);
 	return loop;
 }
 
@@ -282,8 +287,8 @@ find_numbered(intptr_t descriptor, uint32_t number)
 	if (!number)
 		return NULL;
 	loop = &loops[number - 1];
-	if (owner_of(load_tenure(loop)) != epoch || loop->key != descriptor ||
-		loop->kind != SEGMENT_KIND_EPOLL)
+	if (owner_of(load_tenure(loop)) != epoch || LOAD(loop->key) != descriptor ||
+		LOAD(loop->kind) != SEGMENT_KIND_EPOLL)
 		return NULL;
 	return loop;
 }
@@ -343,7 +348,7 @@ loops_return_early(intptr_t descriptor, uint64_t now_ns, int nothing)
 static void
 end(struct loop *loop)
 {
-	struct segment_slot *slot = loop->slot;
+	struct segment_slot *slot = LOAD(loop->slot);
 	uint64_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
 	uint64_t next = SEGMENT_ATTENDED | SEGMENT_RECORDING;
 
@@ -352,9 +357,7 @@ end(struct loop *loop)
 			    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 			continue;
 		__atomic_thread_fence(__ATOMIC_RELEASE);
-		__atomic_store_n(&slot->ended_ns,
-			state & SEGMENT_ATTENDED ? slot->last_ns : state,
-			__ATOMIC_RELAXED);
+		STORE(slot->ended_ns, state & SEGMENT_ATTENDED ? slot->last_ns : state);
 		slots_give(slot, 0);
 		break;
 	}
@@ -392,7 +395,7 @@ is_late(const struct loop *loop, uint64_t before_ns, struct loops_late *ret_late
 	uint64_t tenure = load_tenure(loop), state;
 	const struct segment_thread *record;
 
-	if (owner_of(tenure) != epoch || loop->segment != current_number())
+	if (owner_of(tenure) != epoch || LOAD(loop->segment) != current_number())
 		return 0;
 	ret_late->slot = loop_slot(loop);
 	ret_late->index = (uint32_t)(ret_late->slot - segment->slots);
@@ -402,8 +405,8 @@ is_late(const struct loop *loop, uint64_t before_ns, struct loops_late *ret_late
 		ret_late->index >= segment->header->slot_count)
 		return 0;
 	ret_late->since_ns = state;
-	record =
-		&segment->threads[ret_late->slot->thread % segment->header->thread_count];
+	record = &segment->threads[LOAD(ret_late->slot->thread) %
+				   segment->header->thread_count];
 	ret_late->tid = __atomic_load_n(&record->tid, __ATOMIC_ACQUIRE);
 	return ret_late->tid && load_tenure(loop) == tenure;
 }
@@ -430,13 +433,13 @@ loop_is_ours(const struct loop *loop)
 int
 loop_is(const struct loop *loop, uint32_t kind, intptr_t key)
 {
-	return loop->kind == kind && loop->key == key;
+	return LOAD(loop->kind) == kind && LOAD(loop->key) == key;
 }
 
 int
 loop_descriptor(const struct loop *loop)
 {
-	return loop->kind == SEGMENT_KIND_EPOLL ? (int)loop->key : -1;
+	return LOAD(loop->kind) == SEGMENT_KIND_EPOLL ? (int)LOAD(loop->key) : -1;
 }
 
 uint32_t
@@ -455,7 +458,7 @@ loop_slot(const struct loop *loop)
 static void
 move(struct loop *loop, struct loops_thread *thread)
 {
-	struct segment_slot *old = loop->slot, *new;
+	struct segment_slot *old = LOAD(loop->slot), *new;
 	uint64_t alone = SEGMENT_ATTENDED | SEGMENT_RECORDING | 1;
 	const size_t body = offsetof(struct segment_slot, iterations);
 
@@ -471,12 +474,12 @@ move(struct loop *loop, struct loops_thread *thread)
 		__atomic_store_n(&new->state, 0, __ATOMIC_RELEASE);
 		return;
 	}
-	memcpy((char *)new + body, (const char *)old + body, sizeof(*new) - body);
-	new->thread = (uint32_t)thread->record;
-	new->sequence = old->sequence;
+	copies_words((char *)new + body, (const char *)old + body, sizeof(*new) - body);
+	STORE(new->thread, (uint32_t)thread->record);
+	STORE(new->sequence, old->sequence);
 	__atomic_store_n(
 		&new->state, SEGMENT_ATTENDED | SEGMENT_RECORDING | 1, __ATOMIC_RELAXED);
-	loop->segment = current_number();
+	STORE(loop->segment, current_number());
 	__atomic_store_n(&loop->slot, new, __ATOMIC_RELEASE);
 }
 
@@ -484,8 +487,8 @@ move(struct loop *loop, struct loops_thread *thread)
 static void
 record(struct loop *loop, struct loops_thread *thread, uint64_t since_ns, uint64_t now_ns)
 {
-	struct segment_slot *slot = loop->slot;
-	uint64_t nested_ns = __atomic_load_n(&slot->nested_wait_ns, __ATOMIC_RELAXED);
+	struct segment_slot *slot = LOAD(loop->slot);
+	uint64_t nested_ns = LOAD(slot->nested_wait_ns);
 
 	slots_record(slot, since_ns, now_ns, nested_ns - loop->nested_mark);
 	if (unlikely(loop->nested_mark != nested_ns))
@@ -495,7 +498,7 @@ record(struct loop *loop, struct loops_thread *thread, uint64_t since_ns, uint64
 	else if (unlikely(slot->thread != (uint32_t)thread->record) &&
 		 thread_record(thread) >= 0)
 		slots_adopt(current_segment(), slot, (uint32_t)thread->record);
-	slots_release(loop->slot);
+	slots_release(LOAD(loop->slot));
 }
 
 int
@@ -520,7 +523,8 @@ loop_attend(struct loop *loop, struct loops_thread *thread, uint64_t now_ns)
 		if (state & SEGMENT_ATTENDED) {
 			next = state + 1;
 		} else {
-			counts = !(loop->nothing && now_ns < state + HISTOGRAM_ZERO_NS);
+			counts = !(LOAD(loop->nothing) &&
+				   now_ns < state + HISTOGRAM_ZERO_NS);
 			next = SEGMENT_ATTENDED | 1 | (counts ? SEGMENT_RECORDING : 0);
 		}
 		if (!__atomic_compare_exchange_n(&slot->state, &state, next, 0,
@@ -557,8 +561,8 @@ void
 loop_unattend(struct loop *loop, uint64_t now_ns, int nothing)
 {
 	/* Other threads of the loop have this cache line too: leave it to them, if we can. */
-	if (__atomic_load_n(&loop->nothing, __ATOMIC_RELAXED) != (uint32_t)nothing)
-		__atomic_store_n(&loop->nothing, (uint32_t)nothing, __ATOMIC_RELAXED);
+	if (LOAD(loop->nothing) != (uint32_t)nothing)
+		STORE(loop->nothing, (uint32_t)nothing);
 	leave(loop, now_ns);
 }
 

@@ -10,9 +10,10 @@
 #include <errno.h>
 #include <string.h>
 
-static struct slots_mutex_calls calls;
-
 #define OWNER_WORDS (SEGMENT_LOCK_BYTES / 4)
+
+static struct slots_mutex_calls calls;
+static uint32_t unlocked[OWNER_WORDS]; /* a mutex that nobody has locked yet */
 
 _Static_assert(sizeof(pthread_mutex_t) <= SEGMENT_LOCK_BYTES, "a mutex fits its record");
 
@@ -41,6 +42,7 @@ slots_setup(const struct slots_mutex_calls *mutex_calls, uint32_t tid)
 	if (init_mutex(&lock.mutex))
 		return -1;
 	memcpy(&before, &lock, sizeof(lock));
+	memcpy(unlocked, &lock, sizeof(lock));
 	if (calls.trylock(&lock.mutex))
 		return -1;
 	for (int i = 0; i < OWNER_WORDS && word < 0; i++)
@@ -94,8 +96,9 @@ lock_record(struct segment_thread *record, uint32_t generation)
 	pthread_mutex_t *mutex = (pthread_mutex_t *)record->lock;
 	int result;
 
-	if (generation == 0 && init_mutex(mutex))
-		return -1;
+	/* Others may look at it by now: libc would write as if they did not. */
+	for (int i = 0; generation == 0 && i < OWNER_WORDS; i++)
+		__atomic_store_n(&record->lock[i], unlocked[i], __ATOMIC_RELAXED);
 	result = calls.trylock(mutex);
 	if (result == EOWNERDEAD)
 		result = calls.consistent(mutex);
@@ -230,17 +233,20 @@ static int
 claimable(const struct segment *segment, const struct segment_slot *slot, uint64_t state,
 	enum claim step, uint32_t thread, uint32_t kind)
 {
+	uint32_t life = __atomic_load_n(&slot->life, __ATOMIC_RELAXED);
+	uint32_t slot_thread = __atomic_load_n(&slot->thread, __ATOMIC_RELAXED);
+
 	switch (step) {
 	case CLAIM_OWN:
-		return !state && slot->life && slot->thread == thread &&
-		       slot->kind == kind;
+		return !state && life && slot_thread == thread &&
+		       __atomic_load_n(&slot->kind, __ATOMIC_RELAXED) == kind;
 	case CLAIM_UNUSED:
-		return !state && !slot->life;
+		return !state && !life;
 	case CLAIM_ENDED:
 		return !state;
 	default:
 		return is_left(state) &&
-		       owner(segment, slot->thread % segment->header->thread_count) &
+		       owner(segment, slot_thread % segment->header->thread_count) &
 			       SEGMENT_OWNER_DIED;
 	}
 }

@@ -9,13 +9,13 @@
 
 #include <string.h>
 
+#include "probes/copies.h"
 #include "tests/explore/private.h"
 
 void *
 explore_memcpy(void *to, const void *from, size_t bytes);
 void *
 explore_memset(void *to, int byte, size_t bytes);
-#define COPY_BYTES 8192
 #define HOOK __attribute__((visibility("default")))
 
 static uint64_t
@@ -318,10 +318,6 @@ __tsan_init(void)
 void *
 explore_memcpy(void *to, const void *from, size_t bytes)
 {
-	if (bytes >= COPY_BYTES) {
-		step_copy(to, from, bytes);
-		return memcpy(to, from, bytes);
-	}
 	for (size_t i = 0; i < bytes; i += 8) {
 		size_t part = bytes - i < 8 ? bytes - i : 8;
 
@@ -359,6 +355,13 @@ HOOK void *
 __tsan_memset(void *to, int byte, size_t bytes)
 {
 	return explore_memset(to, byte, bytes);
+}
+
+void
+copies_words(void *to, const void *from, size_t bytes)
+{
+	step_copy(to, from, bytes);
+	memcpy(to, from, bytes);
 }
 
 bool

@@ -28,8 +28,8 @@ step(struct access *access);
 void
 step_done(const struct access *access, uint64_t seen);
 
-/* It is about to copy so much that this is taken for one step: a slot to a place that nobody
- * else knows yet. */
+/* It is about to copy so much that this is taken for one step: copies.h, of a slot to a place
+ * that nobody else knows yet. */
 void
 step_copy(void *to, const void *from, size_t bytes);
 
