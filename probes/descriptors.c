@@ -105,7 +105,9 @@ descriptors_enter(intptr_t descriptor, uint32_t epoch)
 		return 0;
 	word = load(descriptor);
 	do {
-		if (mean(word, epoch) & NUMBER || (word & WAITERS) == WAITERS)
+		uint64_t number = mean(word, epoch) & NUMBER;
+
+		if ((number && number != MAKING) || (word & WAITERS) == WAITERS)
 			return 0;
 	} while (!swap(descriptor, &word, mean(word, epoch) + WAITER));
 	return 1;

@@ -37,7 +37,7 @@ descriptors_publish(
 void
 descriptors_forget(intptr_t descriptor);
 
-/* The thread begins to wait for an instance that is no loop. Returns whether it is counted,
+/* The thread begins to wait for an instance that is no loop yet. Returns whether it is counted,
  * which descriptors_leave() must end. */
 int
 descriptors_enter(intptr_t descriptor, uint32_t epoch);

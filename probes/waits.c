@@ -280,18 +280,29 @@ mark_nested(struct loop *outer, uint64_t since_ns)
 	__atomic_store_n(&loop_slot(outer)->nested_since_ns, since_ns, __ATOMIC_RELAXED);
 }
 
-/* Wait for what is no loop of ours, but may become one. */
+/* Wait for what is no loop of ours, but may become one, or has just become one by another
+ * thread. */
 static void
 wait_outside(struct thread *thread, struct wait *wait, uint32_t kind, intptr_t key)
 {
+	struct loop *loop = NULL;
+
+	wait->early = 0;
+	if (wait->candidate && kind == SEGMENT_KIND_EPOLL) {
+		if (loops_wait_early(key)) {
+			wait->early = thread->early = key + 1;
+			thread->early_frame = wait->frame;
+		} else {
+			loop = loops_find(key);
+		}
+	}
+	if (loop && attend(thread, wait, loop)) {
+		wait->candidate = NULL;
+		return;
+	}
 	if (deref(&thread->own))
 		wait->outer = thread->own;
 	count_other(kind);
-	wait->early = 0;
-	if (wait->candidate && kind == SEGMENT_KIND_EPOLL && loops_wait_early(key)) {
-		wait->early = thread->early = key + 1;
-		thread->early_frame = wait->frame;
-	}
 }
 
 void

@@ -9,7 +9,9 @@
 
 #include <check.h>
 
+#include "probes/waits.h"
 #include "tests/explore/cast.h"
+#include "tests/explore/waiting.h"
 
 #define DESCRIPTOR 5
 #define LONG SEGMENT_LONG_NS
@@ -141,10 +143,106 @@ START_TEST(a_loop_that_moves_takes_all_its_counts_along)
 }
 END_TEST
 
+/* --- an instance becomes a loop while several wait for it --- */
+
+static enum { OUTSIDE, ENTERING, WAITING, LEAVING } places[EXPLORE_THREADS];
+static uint64_t clocks[EXPLORE_THREADS];
+static void (*begin_watch)(void);
+
+static uint64_t
+clock_ns(void)
+{
+	return clocks[explore_self()] += 5000;
+}
+
+static int
+is_epoll(int descriptor)
+{
+	return 1;
+}
+
+static void
+ignore(void)
+{
+}
+
+/* When nobody is just coming or going, the loop, if there is one, is attended by those who
+ * wait, and by nobody else. */
+static void
+look_at_loop(void)
+{
+	struct loop *loop = loops_find(DESCRIPTOR);
+	unsigned waiting = 0;
+	uint64_t state;
+
+	for (unsigned i = 0; i < EXPLORE_THREADS; i++) {
+		if (places[i] == ENTERING || places[i] == LEAVING)
+			return;
+		waiting += places[i] == WAITING;
+	}
+	if (!loop)
+		return;
+	state = loop_slot(loop)->state;
+	if (state & SEGMENT_ATTENDED ? (state & SEGMENT_WAITERS) != waiting || !waiting
+				     : waiting)
+		explore_fail("%u threads wait and the state is %#llx", waiting,
+			(unsigned long long)state);
+}
+
+static void
+be_at(unsigned place)
+{
+	places[explore_self()] = place;
+	explore_aside(look_at_loop);
+	explore_pause();
+}
+
+static void
+wait_thrice(void)
+{
+	struct wait wait;
+
+	for (unsigned i = 0; i < 2u - (unsigned)explore_self(); i++) {
+		places[explore_self()] = ENTERING;
+		waits_enter(&wait, SEGMENT_KIND_EPOLL, DESCRIPTOR, 2, -1, 0x7000);
+		be_at(WAITING);
+		places[explore_self()] = LEAVING;
+		waits_leave(&wait, 1);
+		be_at(OUTSIDE);
+	}
+}
+
+static void
+begin_outside(void)
+{
+	begin_watch();
+	memset(places, 0, sizeof(places));
+	for (unsigned i = 0; i < EXPLORE_THREADS; i++)
+		clocks[i] = 100000 * (i + 1);
+}
+
+START_TEST(a_loop_begins_with_all_who_wait_for_it)
+{
+	static const struct waits_calls calls = {clock_ns, is_epoll, ignore, ignore};
+	struct explore_scenario scenario = cast_scene();
+
+	cast_set_up();
+	waits_start(&calls);
+	scenario.count = 2;
+	scenario.threads[0] = wait_thrice;
+	scenario.threads[1] = wait_thrice;
+	begin_watch = scenario.begin;
+	scenario.begin = begin_outside;
+	scenario.local = waiting_self(&scenario.local_bytes);
+	cast_expect_sound(&scenario);
+}
+END_TEST
+
 static Suite *
 shared_edges_suite(void)
 {
 	Suite *suite = suite_create("shared edges");
+	TCase *beginnings = tcase_create("beginnings");
 	TCase *turns = tcase_create("turns"), *moves = tcase_create("moves");
 
 	tcase_set_timeout(turns, 300);
@@ -157,6 +255,9 @@ shared_edges_suite(void)
 	tcase_add_checked_fixture(moves, set_up, NULL);
 	tcase_add_test(moves, a_loop_that_moves_takes_all_its_counts_along);
 	suite_add_tcase(suite, moves);
+	tcase_set_timeout(beginnings, 300);
+	tcase_add_test(beginnings, a_loop_begins_with_all_who_wait_for_it);
+	suite_add_tcase(suite, beginnings);
 	return suite;
 }
 

@@ -582,6 +582,27 @@ step_copy(void *to, const void *from, size_t bytes)
 }
 
 void
+explore_pause(void)
+{
+	struct access access = {.what = "pause"};
+
+	tell_written((unsigned)self);
+	threads[self].next = &access;
+	go_on();
+	threads[self].history = mix(threads[self].history, 5);
+}
+
+void
+explore_aside(void (*look)(void))
+{
+	int thread = self;
+
+	self = -1;
+	look();
+	self = thread;
+}
+
+void
 explore_recall(uint64_t value)
 {
 	threads[self].history = mix(3, value);

@@ -86,6 +86,14 @@ explore_read(void *to, const void *from, size_t bytes);
 void
 explore_recall(uint64_t value);
 
+/* A step in which the thread does nothing. */
+void
+explore_pause(void);
+
+/* Call it in one go: what it does is no step. */
+void
+explore_aside(void (*look)(void));
+
 /* Write to memory with no step in between, as the kernel or somebody outside does. */
 void
 explore_poke(uint32_t *word, uint32_t value);
