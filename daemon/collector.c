@@ -10,6 +10,7 @@
 #include "daemon/collector.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@
 #include "daemon/event.h"
 #include "daemon/groups.h"
 #include "daemon/ledger.h"
+#include "daemon/log.h"
 #include "daemon/naming.h"
 #include "daemon/quota.h"
 #include "daemon/reception.h"
@@ -51,6 +53,7 @@ struct collector {
 	struct ledger *ledger;
 	uint64_t save_ns; /* when at the latest */
 	uint64_t past_captures[CAPTURES_RESULTS];
+	uint64_t told_quota; /* of the loops that were dropped for that */
 	struct collector_stats stats;
 };
 
@@ -72,23 +75,64 @@ collector_reason_name(enum collector_reason reason)
 	return names[reason];
 }
 
+/* The same for people. */
+static const char *
+reason_words(enum collector_reason reason)
+{
+	static const char *const words[COLLECTOR_REASONS] = {
+		[COLLECTOR_HELLO] = "it was no proper message",
+		[COLLECTOR_VERSION] = "its probe is of another version",
+		[COLLECTOR_DESCRIPTOR] = "not one sealed memfd came with it",
+		[COLLECTOR_SIZE] = "its segment has another size than it says",
+		[COLLECTOR_SEALS] = "its segment could still be truncated",
+		[COLLECTOR_HEADER] = "its segment's header cannot be",
+		[COLLECTOR_TIMEOUT] = "it said nothing",
+		[COLLECTOR_QUOTA] = "that user has too many",
+		[COLLECTOR_RESOURCES] = "looplagd has no descriptors or memory left",
+	};
+
+	return words[reason];
+}
+
+static void
+refuse(void *arg, enum collector_reason reason, uid_t uid)
+{
+	static struct log_limit limits[COLLECTOR_REASONS];
+	struct collector *collector = arg;
+	char user[32] = "an unknown user";
+
+	collector->stats.rejected[reason]++;
+	if (uid != (uid_t)-1)
+		snprintf(user, sizeof(user), "user %u", uid);
+	log_warn_limited(&limits[reason], event_now_ns(), "collector",
+		"refused a registration of %s: %s", user, reason_words(reason));
+}
+
 static void
 admit(void *arg, const struct reception_guest *guest)
 {
 	struct collector *collector = arg;
+	enum collector_reason reason;
 
-	targets_admit(collector->targets, guest);
+	if (targets_admit(collector->targets, guest, &reason) < 0) {
+		refuse(collector, reason, guest->uid);
+		return;
+	}
 	/* Nobody else has its segment. */
 	collector_save(collector);
 	watch_soon(collector->watch);
 }
 
+/* Say when loops are left out, once in a while. */
 static void
-refuse(void *arg, enum collector_reason reason)
+tell_dropped(struct collector *collector)
 {
-	struct collector *collector = arg;
+	static struct log_limit limit;
 
-	collector->stats.rejected[reason]++;
+	if (collector->stats.dropped_quota > collector->told_quota)
+		log_warn_limited(&limit, event_now_ns(), "collector",
+			"not following all loops: one user has too many");
+	collector->told_quota = collector->stats.dropped_quota;
 }
 
 static void
@@ -107,6 +151,7 @@ read_some(void *arg)
 
 	event_watch_free(collector->pause);
 	collector->pause = NULL;
+	tell_dropped(collector);
 	if (targets_read_some(collector->targets, event_now_ns()))
 		collector->pause =
 			event_after(collector->loop, PAUSE_NS, read_some, collector);
@@ -168,6 +213,7 @@ recover(struct collector *collector, struct fd_store *kept)
 	/* Nobody will ever know what they were. */
 	stats->dropped_restart += ledger_in_hand(ledger);
 	collector->stalls.lost = stats->missed;
+	collector->told_quota = stats->dropped_quota;
 	memcpy(collector->past_captures, stats->captures, sizeof(stats->captures));
 	targets_set_ledger(collector->targets, ledger);
 	return 0;

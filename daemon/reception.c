@@ -62,9 +62,9 @@ struct reception {
 };
 
 static void
-refuse(struct reception *reception, enum collector_reason reason)
+refuse(struct reception *reception, enum collector_reason reason, uid_t uid)
 {
-	reception->calls.refuse(reception->calls.arg, reason);
+	reception->calls.refuse(reception->calls.arg, reason, uid);
 }
 
 /* Whether a connection has something in it, which only closing it will get rid of: with
@@ -133,8 +133,8 @@ check_deadline(void *arg)
 
 	while ((first = TAILQ_FIRST(&reception->waiting)) &&
 		now >= first->since_ns + RECEPTION_WAIT_NS) {
+		refuse(reception, COLLECTOR_TIMEOUT, first->uid);
 		dismiss(first);
-		refuse(reception, COLLECTOR_TIMEOUT);
 	}
 	set_deadline(reception);
 }
@@ -218,7 +218,7 @@ hear(struct connection *connection)
 
 	/* What it sends next may be as slow to close. */
 	if (closer_waiting(connection->uid) > CLOSER_WAITING_MAX) {
-		refuse(reception, COLLECTOR_QUOTA);
+		refuse(reception, COLLECTOR_QUOTA, connection->uid);
 		return 1;
 	}
 	release(reception);
@@ -226,7 +226,7 @@ hear(struct connection *connection)
 	if (r == -EAGAIN)
 		return 0;
 	if (r < 0) {
-		refuse(reception, reason);
+		refuse(reception, reason, connection->uid);
 		return 1;
 	}
 	find_process(connection->fd, &guest);
@@ -273,7 +273,7 @@ make_room(struct reception *reception, uid_t uid)
 	if (!oldest)
 		return;
 	if (!hear(oldest))
-		refuse(reception, COLLECTOR_QUOTA);
+		refuse(reception, COLLECTOR_QUOTA, oldest->uid);
 	dismiss(oldest);
 }
 
@@ -290,8 +290,8 @@ let_wait(struct connection *connection)
 	connection->watch =
 		event_readable(reception->loop, connection->fd, on_message, connection);
 	if (!connection->watch) {
+		refuse(reception, COLLECTOR_RESOURCES, connection->uid);
 		dismiss(connection);
-		refuse(reception, COLLECTOR_RESOURCES);
 	} else if (first) {
 		set_deadline(reception);
 	}
@@ -306,13 +306,13 @@ connection_new(struct reception *reception, int fd)
 
 	if (!connection || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) {
 		free(connection);
-		refuse(reception, COLLECTOR_RESOURCES);
+		refuse(reception, COLLECTOR_RESOURCES, (uid_t)-1);
 		hang_up(fd, (uid_t)-1);
 		return NULL;
 	}
 	if (quota_do(reception->quota, peer.uid, QUOTA_HANDSHAKES, event_now_ns()) < 0) {
 		free(connection);
-		refuse(reception, COLLECTOR_QUOTA);
+		refuse(reception, COLLECTOR_QUOTA, peer.uid);
 		hang_up(fd, peer.uid);
 		return NULL;
 	}

@@ -34,9 +34,9 @@ bool
 reception_is_current(const struct reception_guest *guest);
 
 struct reception_calls {
-	/* The descriptors are the callee's from now on. */
+	/* The descriptors are the callee's from now on. A user of -1 is unknown. */
 	void (*admit)(void *arg, const struct reception_guest *guest);
-	void (*refuse)(void *arg, enum collector_reason reason);
+	void (*refuse)(void *arg, enum collector_reason reason, uid_t uid);
 	/* So many connections are out of the socket, where they would outlive us, and what
 	 * they have to say is not admitted or refused yet. Those that are silent are none. */
 	void (*set_in_hand)(void *arg, unsigned connections);

@@ -279,29 +279,28 @@ await_death(struct entry *entry)
 			target_pidfd(entry->target), on_death, entry);
 }
 
-void
-targets_admit(struct targets *targets, const struct reception_guest *guest)
+int
+targets_admit(struct targets *targets, const struct reception_guest *guest,
+	enum collector_reason *ret_reason)
 {
 	uint64_t now_ns = event_now_ns();
-	enum collector_reason reason;
-	struct entry *entry = entry_new(targets, guest, now_ns, &reason);
+	struct entry *entry = entry_new(targets, guest, now_ns, ret_reason);
 
-	if (!entry) {
-		targets->stats->rejected[reason]++;
-		return;
-	}
+	if (!entry)
+		return -1;
 	if (relate(targets, entry, &guest->hello, now_ns) < 0) {
 		quota_return(targets->quota, guest->uid, QUOTA_SEGMENTS, entry->units);
 		target_free(entry->target);
 		free(entry);
-		targets->stats->rejected[COLLECTOR_HEADER]++;
-		return;
+		*ret_reason = COLLECTOR_HEADER;
+		return -1;
 	}
 	TAILQ_INSERT_TAIL(&targets->entries, entry, entry);
 	targets->stats->targets++;
 	targets->changed = true;
 	await_death(entry);
 	read_entry(entry, now_ns, false);
+	return 0;
 }
 
 /* Whether the registrant is a process that is counted here. */

@@ -37,9 +37,10 @@ targets_new(struct event_loop *loop, struct groups *groups, const struct naming 
 void
 targets_free(struct targets *targets);
 
-/* Let the guest in, or refuse it, which is counted. Takes over its descriptors. */
-void
-targets_admit(struct targets *targets, const struct reception_guest *guest);
+/* Let the guest in. Takes over its descriptors. Returns 0, or -1 with the reason. */
+__attribute__((warn_unused_result)) int
+targets_admit(struct targets *targets, const struct reception_guest *guest,
+	enum collector_reason *ret_reason);
 
 /* Bring back one that was kept, with its segment, which was kept by the service manager, or
  * -1, and the registration that it goes on with, or NULL. Takes over the descriptor. NULL

@@ -132,6 +132,20 @@ START_TEST(a_late_message_is_heard)
 }
 END_TEST
 
+START_TEST(the_same_registration_is_taken_once)
+{
+	struct writer writer = writer_make();
+	struct segment_hello hello = writer_hello(&writer);
+
+	for (int i = 0; i < 3; i++)
+		close(writer_send(stage.path, &hello, sizeof(hello), writer.fd, 1));
+	stage_run_until_refused(2);
+	ck_assert_uint_eq(collector_stats(stage.collector).targets, 1);
+	ck_assert_uint_eq(collector_stats(stage.collector).rejected[COLLECTOR_HEADER], 2);
+	writer_free(&writer);
+}
+END_TEST
+
 START_TEST(without_descriptors_guests_wait)
 {
 	struct writer writer = writer_make(), next = writer_make();
@@ -232,6 +246,7 @@ main(void)
 	tcase_add_test(tcase, bad_guests_are_refused_and_counted_by_reason);
 	tcase_add_test(tcase, a_thousand_silent_connections_keep_nobody_out);
 	tcase_add_test(tcase, a_late_message_is_heard);
+	tcase_add_test(tcase, the_same_registration_is_taken_once);
 	tcase_add_test(tcase, without_descriptors_guests_wait);
 	tcase_add_test(tcase, a_segment_full_of_nonsense_does_no_harm_to_others);
 	tcase_add_test(tcase, all_reasons_have_names);
