@@ -85,10 +85,12 @@ take_modules(struct capture *capture, const struct segment_capture *record)
 	for (uint32_t i = 0; i < count; i++) {
 		const struct segment_module *from = &record->modules[i];
 		struct capture_module *to = &capture->modules[capture->module_count++];
-		const char *path = record->names + from->name;
+		size_t room = from->name < sizeof(record->names)
+				      ? sizeof(record->names) - from->name
+				      : 0;
+		const char *path = record->names + sizeof(record->names) - room;
 
-		if (from->name < sizeof(record->names) && *path &&
-			memchr(path, 0, sizeof(record->names) - from->name))
+		if (room && *path && memchr(path, 0, room))
 			to->path = strdup(path);
 		if (from->build_id_bytes <= sizeof(to->build_id)) {
 			to->build_id_bytes = from->build_id_bytes;
