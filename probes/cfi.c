@@ -9,7 +9,7 @@
 #include "probes/cursor.h"
 
 #define ENTRIES_MAX (1u << 26) /* in a table: more is nonsense */
-#define LENGTH_MAX (1u << 20)  /* of one entry */
+#define LENGTH_MAX (1u << 16)  /* of one entry: three times the longest known */
 #define REMEMBERED 6           /* rows; compilers never need more than two */
 #define SORTED_TABLE 0x3b /* pairs of s32 relative to the table; what linkers write */
 #define OMITTED 0xff
@@ -236,7 +236,7 @@ run_rule(struct machine *machine, unsigned op)
 		set_offset(machine, number, CFI_OFFSET, cursor_sleb(cursor));
 		return 0;
 	case GNU_NEGATIVE_OFFSET_EXTENDED:
-		set_offset(machine, number, CFI_OFFSET, -(int64_t)cursor_uleb(cursor));
+		set_offset(machine, number, CFI_OFFSET, (int64_t)-cursor_uleb(cursor));
 		return 0;
 	case VAL_OFFSET:
 		set_offset(

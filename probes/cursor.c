@@ -10,6 +10,8 @@ enum { FORM_POINTER, FORM_ULEB, FORM_U16, FORM_U32, FORM_U64, FORM_SLEB = 9, FOR
 enum { FORM_S32 = 11, FORM_S64 = 12, FORM_MASK = 15 };
 enum { TO_NOTHING, TO_PLACE = 0x10, TO_DATA = 0x30, TO_MASK = 0x70, INDIRECT = 0x80 };
 
+#define LEB_BITS_MAX (7u * 32)
+
 void
 cursor_init(struct cursor *cursor, const struct unwind_calls *calls, uint64_t address,
 	uint64_t end)
@@ -78,7 +80,7 @@ cursor_fixed(struct cursor *cursor, unsigned bytes)
 	return value;
 }
 
-/* Read a number of variable length. Returns how many bits were given. */
+/* Read a number of variable length, padded or not. Returns how many bits were given. */
 static unsigned
 read_leb(struct cursor *cursor, uint64_t *ret_value, uint8_t *ret_last)
 {
@@ -91,6 +93,9 @@ read_leb(struct cursor *cursor, uint64_t *ret_value, uint8_t *ret_last)
 		if (shift < 64)
 			value |= (uint64_t)(byte & 0x7f) << shift;
 		shift += 7;
+		/* Where nobody has said how long a table is it could go on for ever. */
+		if (shift > LEB_BITS_MAX)
+			cursor->failed = 1;
 	} while (byte & 0x80 && !cursor->failed);
 	*ret_value = value;
 	*ret_last = byte;
