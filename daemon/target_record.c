@@ -215,7 +215,6 @@ target_restore_slot(struct target *target, uint32_t index, struct record *record
 	slot = calloc(1, sizeof(*slot));
 	if (!slot)
 		return false;
-	target->slots[index] = slot;
 	slot->tries = READER_TRIES;
 	slot->series = take_series(record, series, series_count);
 	slot->thread = (uint32_t)record_take(record);
@@ -229,7 +228,12 @@ target_restore_slot(struct target *target, uint32_t index, struct record *record
 	take_episodes(record, &slot->watch.episodes);
 	slot->watch.again = slot->watch.open;
 	slot->changed = true;
-	return record_is_read(record) && (!slot->watch.open || slot->watch.series);
+	if (!record_is_read(record) || (slot->watch.open && !slot->watch.series)) {
+		free(slot);
+		return false;
+	}
+	target->slots[index] = slot;
+	return true;
 }
 
 void
