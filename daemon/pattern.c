@@ -11,6 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEPTH_MAX 32
+#define COPIES_MAX 1000 /* of items, by what repeats */
+#define GROUP_WEIGHT 16 /* in parentheses they cost libc so much more */
+
 struct pattern {
 	regex_t regex;
 };
@@ -36,44 +40,69 @@ skip_brackets(const char *s)
 	return *s ? s + 1 : s;
 }
 
+/* The largest count between the braces at *at, moving to their end; 1 if there is none. */
+static unsigned long
+take_count(const char **at)
+{
+	unsigned long most = 1, count;
+	char *end;
+
+	for (++*at; **at && **at != '}'; *at = end) {
+		count = strtoul(*at, &end, 10);
+		if (end == *at)
+			end++;
+		most = count > most ? count : most;
+	}
+	return most;
+}
+
+/* What libc makes of a group, as it copies what repeats: how many items so far, and of them
+ * for the last one. */
+struct group {
+	unsigned long items, last;
+	unsigned weight; /* of copies of the last one */
+};
+
 /*
  * What libc would take, and we must not: a parenthesis that would end ours; what would cost
- * it all memory, or all time on a hostile name: nested repetitions, which it multiplies
- * out, and references back.
+ * it all memory, or all time on a hostile name: references back, and copies of copies.
  */
 static const char *
 find_trouble(const char *text)
 {
-	unsigned long repeats = 1;
-	unsigned depth = 0;
+	struct group groups[DEPTH_MAX + 1] = {{0}}, *group = groups;
+	unsigned long copies = 0, count;
 
 	for (const char *s = text; *s;) {
 		if (*s == '\\' && isdigit((unsigned char)s[1]))
 			return "references back (\\1) are not supported";
-		if (*s == ')' && depth == 0)
-			return "has a ) without its (";
-		depth += (unsigned)(*s == '(') - (unsigned)(*s == ')');
-		if (*s == '\\' && s[1]) {
-			s += 2;
-		} else if (*s == '[') {
-			s = skip_brackets(s);
+		count = *s == '+' ? 2 : 1;
+		if (*s == '(') {
+			if (group == groups + DEPTH_MAX)
+				return "nests too deeply";
+			*++group = (struct group){0};
+		} else if (*s == ')') {
+			if (group == groups)
+				return "has a ) without its (";
+			group[-1].last = group->items + 1;
+			group[-1].items += group->items + 1;
+			group[-1].weight = GROUP_WEIGHT;
+			group--;
 		} else if (*s == '{') {
-			unsigned long most = 1;
-
-			while (*++s && *s != '}') {
-				if (!isdigit((unsigned char)*s))
-					continue;
-				most = strtoul(s, (char **)&s, 10);
-				s--;
-				if (most > PATTERN_REPEATS_MAX)
-					return "repeats too often";
-			}
-			repeats *= most ? most : 1;
-			if (repeats > PATTERN_REPEATS_MAX)
-				return "repeats too often";
-		} else {
-			s++;
+			count = take_count(&s);
+		} else if (!strchr("*+?|^$", *s)) {
+			*group = (struct group){group->items + 1, 1, 1};
 		}
+		if (count > PATTERN_REPEATS_MAX)
+			return "repeats too often";
+		copies += group->last * (count - 1) * group->weight;
+		if (copies > COPIES_MAX)
+			return "repeats too often";
+		group->items += group->last * (count - 1);
+		group->last *= count;
+		if (!*s)
+			break;
+		s = *s == '[' ? skip_brackets(s) : *s == '\\' && s[1] ? s + 2 : s + 1;
 	}
 	return NULL;
 }

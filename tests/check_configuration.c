@@ -120,7 +120,8 @@ START_TEST(each_key_has_its_effect)
 		    "groups:\n"
 		    "- name: web-${1}\n"
 		    "  unit: 'web@(.*)\\.service'\n"
-		    "- {name: x, command: node, cgroup: /a/.*}\n");
+		    "- {name: x, command: node, cgroup: "
+		    "'/a/[0-9a-f]{8}(-[0-9a-f]{4}){3}'}\n");
 	ck_assert_uint_eq(config->threshold_ns, MINUTE);
 	ck_assert(!config->stacks);
 	ck_assert_uint_eq(config->captures_per_minute, 6000);
@@ -227,6 +228,9 @@ static const struct {
 		"expression, POSIX extended\n"},
 	{"groups: [{name: a, unit: '((a{255}){255}){255}'}]",
 		"f:1:26: unit: '((a{255}){255}){255}' repeats too often; expected a "
+		"regular expression, POSIX extended\n"},
+	{"groups: [{name: a, unit: '((((((a)+)+)+)+)+)+'}]",
+		"f:1:26: unit: '((((((a)+)+)+)+)+)+' repeats too often; expected a "
 		"regular expression, POSIX extended\n"},
 	{"groups: [{name: a, unit: '(a)\\1'}]", "f:1:26: unit: '(a)\\1' references back "
 						"(\\1) are not supported; expected "
