@@ -149,7 +149,8 @@ find_frame(const struct unwind_calls *calls, uint64_t place, struct cfi_frame *r
 	struct unwind_module module;
 	int found;
 
-	if (calls->memo && calls->memo->entries[i].pc == place) {
+	/* What has not been found yet has 0 there. */
+	if (calls->memo && place && calls->memo->entries[i].pc == place) {
 		*ret_frame = calls->memo->entries[i].frame;
 		return 1;
 	}
