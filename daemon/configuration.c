@@ -256,7 +256,9 @@ read_rule(struct reader *reader, const struct document_node *node,
 	bool any = false;
 
 	read_mapping(reader, &target, node);
-	if (reader->mistakes.count != before || node->kind != DOCUMENT_MAPPING)
+	/* What is no value at all was told when the text was read. */
+	if (reader->mistakes.count != before || node->kind != DOCUMENT_MAPPING ||
+		!rule->name)
 		return;
 	for (enum rules_fact fact = 0; fact < RULES_FACTS; fact++)
 		any |= !!rule->patterns[fact];

@@ -255,6 +255,8 @@ static const struct {
 	{"threshold: &x 1s", "f:1:12: anchors (&) have no meaning here; leave it out\n"},
 	{"stacks: !!bool true", "f:1:9: tags (!) have no meaning here; leave it out\n"},
 	{"stacks: *x", "f:1:9: aliases (*) have no meaning here; write it out\n"},
+	{"groups: [{name: *x, unit: a}]",
+		"f:1:17: aliases (*) have no meaning here; write it out\n"},
 	{"stacks: true\n---\nstacks: true\n",
 		"f:2:1: a second document; one is all there can be\n"},
 	{"alerts: [[[[[[[[[[", "f:1:16: nested too deeply; nothing here is\n"},
