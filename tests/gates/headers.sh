@@ -19,7 +19,7 @@ alone()
 
 count=0
 for header in "$srcdir"/probes/*.h "$srcdir"/daemon/*.h "$srcdir"/daemon/web/*.h \
-	"$srcdir"/cli/*.h "$srcdir"/tests/*.h; do
+	"$srcdir"/cli/*.h "$srcdir"/tests/*.h "$srcdir"/tests/fuzz/*.h; do
 	[ -e "$header" ] || continue
 	alone "${header#"$srcdir"/}" -x c -std=gnu11 -D_GNU_SOURCE
 	count=$((count + 1))
