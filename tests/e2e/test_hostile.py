@@ -96,6 +96,7 @@ def gone_back(before, after):
             if not key[0].startswith("process_") and now.get(key, -1) < value}
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize("way", WAYS)
 def test_others_stay_exact_and_nothing_goes_back(looplagd, hostile, good, way):
     """Not even of those who lie; and what was said of all is no lie of theirs alone."""
@@ -132,6 +133,8 @@ def cost(daemon, scrapes=40):
     return cpu_seconds(daemon) - before
 
 
+@pytest.mark.quiet
+@pytest.mark.not_sanitized("it compares costs")
 @pytest.mark.parametrize("way", ["torn", "stuck", "backwards", "ones", "members", "stalls"])
 def test_lies_cost_little_more_than_the_truth(looplagd, hostile, way):
     """64 loops in a segment, and 30 of those: against as many that do as a probe does, whose

@@ -24,7 +24,7 @@ import time
 import pytest
 
 import hello as h
-from harness import Metrics, wait_for
+from harness import SANITIZED, Metrics, wait_for
 
 OWN_DELAY_LIMIT = 0.010
 IN_TIME = 5
@@ -114,7 +114,8 @@ def endure(start_daemon, abuse, crowded=(0, 0), limit=MEMORY_LIMIT):
                          "the scraper goes on")
         assert not scraper.errors, scraper.errors[0]
         wait_for(lambda: descriptors(daemon) <= opened + 1, 10, "descriptors are closed")
-        wait_for(lambda: memory(daemon) <= resident + (16 << 20), 10, "memory is given back")
+        if not SANITIZED:  # ASan keeps for a while what is freed
+            wait_for(lambda: memory(daemon) <= resident + (16 << 20), 10, "memory is given back")
         peak = peak_memory(daemon) - resident
         delay = daemon.loop("looplagd")["delay"]
         worst.append(delay["max"])
@@ -122,8 +123,7 @@ def endure(start_daemon, abuse, crowded=(0, 0), limit=MEMORY_LIMIT):
               f"{resident >> 10} KiB before, {(peak + resident) >> 10} at the most, "
               f"{memory(daemon) >> 10} after, {scraper.count} scrapes, "
               f"longest {scraper.longest * 1e3:.0f} ms")
-        if not os.environ.get("ASAN_OPTIONS"):
-            assert peak <= limit
+        assert peak <= limit or SANITIZED
         if worst[-1] < OWN_DELAY_LIMIT:
             return
     pytest.fail(f"own delay in three tries: {worst}")
@@ -276,6 +276,7 @@ class Drip:
             client.close()
 
 
+@pytest.mark.hostile
 def test_requests_that_drip(start_daemon):
     endure(start_daemon, lambda daemon: Drip(daemon, 400, 0.02))
 
@@ -379,6 +380,7 @@ NONSENSE = {
 }
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize("name", NONSENSE)
 def test_nonsense_is_refused_or_dropped(daemon, name):
     """Never a crash, never a line of the sender's in the answer, never half a body."""
@@ -401,6 +403,7 @@ def test_a_storm_of_nonsense(start_daemon):
     endure(start_daemon, storm)
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE",
                                     "PATCH", "CONNECT", "BREW"])
 def test_each_method_gets_its_answer(daemon, method):
@@ -427,6 +430,7 @@ def test_each_method_gets_its_answer(daemon, method):
 # --- connections ---
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize("path", ["/metrics", "/-/healthy", "/api/v1/groups", "/nothing"])
 def test_who_closes_one_half_still_gets_the_answer(daemon, path):
     for _ in range(20):
@@ -441,6 +445,7 @@ def test_who_closes_one_half_gets_a_large_answer_too(daemon):
     assert len(whole(answer)) > 5 << 20
 
 
+@pytest.mark.hostile
 def test_half_a_request_is_dropped(daemon):
     opened = descriptors(daemon)
     for data in ["GET /metr", "GET /metrics HTTP/1.1\r\nHost: x\r\n",
@@ -449,6 +454,7 @@ def test_half_a_request_is_dropped(daemon):
     assert descriptors(daemon) <= opened + 1
 
 
+@pytest.mark.hostile
 def test_requests_in_one_go_are_answered_in_order(daemon):
     paths = ["/-/healthy", "/-/ready", "/metrics", "/nothing", "/api/v1/stalls"] * 20
     text = "".join(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n" for path in paths)
