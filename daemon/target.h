@@ -101,9 +101,10 @@ target_is_absent(const struct target *target);
 int
 target_segment(const struct target *target, const struct segment_header **ret_header);
 
-/* How many of its loops have been lost with it, if it is absent. */
+/* How many of its loops have been lost with it, if it is absent. If nothing at all was known
+ * of its loops that is `unknown`. */
 unsigned
-target_count_lost(const struct target *target);
+target_count_lost(const struct target *target, unsigned unknown);
 
 /* Whether one of its loops was that process's, as far as we know. */
 bool

@@ -358,15 +358,17 @@ target_had_member(const struct target *target, pid_t pid)
 }
 
 unsigned
-target_count_lost(const struct target *target)
+target_count_lost(const struct target *target, unsigned unknown)
 {
-	unsigned count = 0;
+	unsigned count = 0, known = 0;
 
+	if (!target->absent || target->own)
+		return 0;
 	for (uint32_t i = 0; i < reader_header(target->reader)->slot_count; i++) {
 		const struct slot *slot = target->slots[i];
 
-		count += target->absent && !target->own && slot && slot->alive &&
-			 !slot->moved;
+		known += slot != NULL;
+		count += slot && slot->alive && !slot->moved;
 	}
-	return count;
+	return known ? count : unknown;
 }

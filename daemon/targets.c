@@ -92,7 +92,9 @@ remove_entry(struct entry *entry)
 		if (target_older(other->target) == entry->target)
 			target_set_older(other->target, target_older(entry->target));
 	event_watch_free(entry->death);
-	targets->stats->dropped_restart += target_count_lost(entry->target);
+	/* What it had before it registered anew is known there. */
+	targets->stats->dropped_restart +=
+		target_count_lost(entry->target, !entry->superseded);
 	targets->changed = true;
 	target_unsave(entry->target, targets->ledger);
 	if (entry->kept && target_segment(entry->target, &header) >= 0)

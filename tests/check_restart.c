@@ -339,6 +339,20 @@ START_TEST(a_process_that_dies_without_its_segment_is_counted_as_lost)
 }
 END_TEST
 
+START_TEST(a_process_that_dies_before_its_loops_are_known_is_counted_as_lost)
+{
+	struct writer writer = stage_writer();
+
+	stage_kill();
+	writer_begin(&writer, 0, 0, -1);
+	iterate(&writer, 5);
+	writer_kill(&writer);
+	stage_open();
+	ck_assert(stage_run_until(one_is_lost));
+	writer_free(&writer);
+}
+END_TEST
+
 START_TEST(registrations_in_hand_are_counted_as_lost_once)
 {
 	struct writer writer = stage_writer();
@@ -399,6 +413,8 @@ main(void)
 	tcase_add_test(tcase, a_loop_that_moved_twice_unseen_is_counted_once);
 	tcase_add_test(tcase, an_open_iteration_of_a_lost_segment_does_not_go_back);
 	tcase_add_test(tcase, a_process_that_dies_without_its_segment_is_counted_as_lost);
+	tcase_add_test(
+		tcase, a_process_that_dies_before_its_loops_are_known_is_counted_as_lost);
 	tcase_add_test(tcase, registrations_in_hand_are_counted_as_lost_once);
 	tcase_add_test(tcase, a_segment_that_is_not_what_it_was_is_no_target);
 	suite_add_tcase(suite, tcase);

@@ -206,6 +206,7 @@ def metrics_cpu(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+@pytest.mark.not_sanitized("without memory it ends")
 def test_without_memory_the_known_go_on_and_the_others_are_counted(daemon, target, scratch):
     turns = target([host_program("turns"), 0, 1000, scratch / "count", "exit"], group="turns")
     wait_for(lambda: counted(daemon, "turns") > 20, 10)
@@ -239,6 +240,7 @@ def memory_group():
     group.rmdir()
 
 
+@pytest.mark.not_sanitized("it takes memory of its own")
 def test_a_daemon_that_is_killed_for_its_memory_goes_on(target, scratch, memory_group):
     with Restarted(manager=True) as looplagd:
         looplagd.kill()

@@ -262,6 +262,9 @@ ExecStart=/srv/turns 0 2000 /srv/turns-%i
 """
 
 
+ROUNDS = int(os.environ.get("LOOPLAG_RESTART_ROUNDS", "1"))
+
+
 class Turns:
     """Units of that, and looplagd, whom something happens to all the time."""
 
@@ -312,7 +315,7 @@ def test_counts_go_on_exactly_whatever_ends_the_daemon(machine):
     before = said(machine)
     for _ in range(3):
         turns.start()
-    for how in ["killed", "restarted", "killed", "replaced", "killed", "restarted"]:
+    for how in ["killed", "restarted", "killed", "replaced", "killed", "restarted"] * ROUNDS:
         if how == "replaced":
             with_version(binary, "9.9.9", binary.parent).rename(binary)
 
@@ -336,6 +339,8 @@ def test_counts_go_on_exactly_whatever_ends_the_daemon(machine):
         assert turns.shown(unit) - turns.events(unit) <= (unit in turns.killed), unit
     assert metrics(machine).value("looplag_dropped_loops_total", reason="restart") == 0
     assert "history" not in said(machine).removeprefix(before)
+    print(f"{6 * ROUNDS} ends of looplagd, {len(turns.killed)} of {len(turns.started)} targets, "
+          f"{sum(map(turns.events, turns.started))} events")
 
 
 def doctor(machine, word):
