@@ -191,18 +191,20 @@ send_guest(struct fuzz_input *input)
 }
 
 static void
-admit(void *arg, const struct reception_guest *guest)
+refuse(void *arg, enum collector_reason reason, uid_t uid)
 {
 	(void)arg;
-	targets_admit(targets, guest);
+	fuzz_check(reason < COLLECTOR_REASONS && uid == getuid());
+	stats.rejected[reason]++;
 }
 
 static void
-refuse(void *arg, enum collector_reason reason)
+admit(void *arg, const struct reception_guest *guest)
 {
-	(void)arg;
-	fuzz_check(reason < COLLECTOR_REASONS);
-	stats.rejected[reason]++;
+	enum collector_reason reason;
+
+	if (targets_admit(targets, guest, &reason) < 0)
+		refuse(arg, reason, guest->uid);
 }
 
 static void
