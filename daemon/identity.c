@@ -112,6 +112,35 @@ has_unit(const char *path)
 	return unit_in_path(path, unit) == 0;
 }
 
+int
+identity_manager_in(const char *cgroups, uid_t *ret_uid)
+{
+	static const char manager[] = "/user@";
+	const char *path = find_path(cgroups, has_unit), *found;
+	unsigned uid;
+	int end = 0;
+
+	found = path ? strstr(path, manager) : NULL;
+	if (!found || found > path + strcspn(path, "\n") ||
+		sscanf(found + strlen(manager), "%u.service/%n", &uid, &end) != 1 || !end)
+		return -ENOENT;
+	*ret_uid = uid;
+	return 0;
+}
+
+int
+identity_unit_and_user(pid_t pid, char ret_unit[IDENTITY_NAME_BYTES], uid_t *ret_uid)
+{
+	char text[FILE_BYTES];
+	int r = read_proc(pid, "cgroup", text);
+
+	if (r == 0)
+		r = identity_unit_in(text, ret_unit);
+	if (r == 0 && identity_manager_in(text, ret_uid) < 0)
+		*ret_uid = (uid_t)-1;
+	return r;
+}
+
 /* Where hierarchies are mixed the root of the new one says nothing. */
 static bool
 is_below_root(const char *path)

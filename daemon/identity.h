@@ -25,6 +25,14 @@ identity_unit_in(const char *cgroups, char ret_unit[IDENTITY_NAME_BYTES]);
 __attribute__((warn_unused_result)) int
 identity_unit(pid_t pid, char ret_unit[IDENTITY_NAME_BYTES]);
 
+/* Whose own manager has started that service, whose name is that user's choice. Returns 0, or
+ * -ENOENT if it is the system's. */
+__attribute__((warn_unused_result)) int
+identity_manager_in(const char *cgroups, uid_t *ret_uid);
+/* The unit; and whose it is, if that user's own manager has started it, or -1. */
+__attribute__((warn_unused_result)) int
+identity_unit_and_user(pid_t pid, char ret_unit[IDENTITY_NAME_BYTES], uid_t *ret_uid);
+
 /* The path of the control group, "/" for the root. Returns 0 or -errno. */
 __attribute__((warn_unused_result)) int
 identity_cgroup_in(const char *cgroups, char ret_path[IDENTITY_CGROUP_BYTES]);

@@ -5,7 +5,6 @@
 
 #include "daemon/naming.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,37 +14,28 @@
 /* What the kernel says of a guest; "" where it says nothing. */
 struct facts {
 	char unit[IDENTITY_NAME_BYTES], command[IDENTITY_NAME_BYTES];
+	bool own_unit; /* of a user's own manager: it has the name that this user wants */
 	char cgroup[IDENTITY_CGROUP_BYTES];
 };
-
-/* The units of a user's own manager have the names that this user wants. */
-static void
-qualify_unit(struct facts *facts)
-{
-	static const char manager[] = "/user@";
-	const char *found = strstr(facts->cgroup, manager);
-	unsigned uid;
-	int end = 0;
-
-	if (found && sscanf(found + strlen(manager), "%u.service/%n", &uid, &end) == 1 &&
-		end)
-		identity_qualify(facts->unit, uid);
-}
 
 static void
 ask_kernel(const struct naming *naming, const struct reception_guest *guest,
 	struct facts *ret_facts)
 {
-	if (naming->ignore_units || identity_unit(guest->pid, ret_facts->unit) < 0)
+	uid_t uid = (uid_t)-1;
+
+	if (naming->ignore_units ||
+		identity_unit_and_user(guest->pid, ret_facts->unit, &uid) < 0)
 		ret_facts->unit[0] = 0;
+	ret_facts->own_unit = uid != (uid_t)-1;
+	if (ret_facts->own_unit)
+		identity_qualify(ret_facts->unit, uid);
 	if (identity_command(guest->pid, ret_facts->command) < 0)
 		ret_facts->command[0] = 0;
-	if (identity_cgroup(guest->pid, ret_facts->cgroup) < 0)
+	if (!naming->rule_count || identity_cgroup(guest->pid, ret_facts->cgroup) < 0)
 		ret_facts->cgroup[0] = 0;
 	if (!reception_is_current(guest))
 		ret_facts->unit[0] = ret_facts->command[0] = ret_facts->cgroup[0] = 0;
-	if (ret_facts->unit[0])
-		qualify_unit(ret_facts);
 }
 
 static bool
@@ -109,7 +99,7 @@ naming_group(const struct naming *naming, const struct reception_guest *guest,
 		strcpy(ret_name, facts.unit);
 	else
 		name_by_choice(naming, guest, facts.command, ret_name);
-	return facts.unit[0];
+	return facts.unit[0] && !facts.own_unit;
 }
 
 const char *

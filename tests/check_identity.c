@@ -49,6 +49,32 @@ START_TEST(the_unit_is_the_deepest_service)
 }
 END_TEST
 
+static void
+ck_manager(const char *cgroups, int uid)
+{
+	uid_t found = 42;
+
+	ck_assert_int_eq(identity_manager_in(cgroups, &found), uid < 0 ? -ENOENT : 0);
+	ck_assert_int_eq((int)found, uid < 0 ? 42 : uid);
+}
+
+START_TEST(the_units_of_a_users_manager_are_known_as_such)
+{
+	ck_manager("0::/user.slice/user-1000.slice/user@1000.service/app.slice/"
+		   "nginx.service\n",
+		1000);
+	ck_manager(
+		"3:cpu:/\n1:name=systemd:/user@7.service/a.service/b.scope\n0::/\n", 7);
+	ck_manager("0::/system.slice/nginx.service\n", -1);
+	ck_manager("0::/system.slice/nginx.service\n1:name=systemd:/user@7.service/"
+		   "a.service",
+		-1);
+	ck_manager("0::/user.slice/user@1000.service/init.scope\n", -1);
+	ck_manager("0::/system.slice/user@x.service/a.service\n", -1);
+	ck_manager("", -1);
+}
+END_TEST
+
 START_TEST(the_older_hierarchy_is_asked_where_the_new_one_knows_nothing)
 {
 	ck_unit("4:memory:/x\n1:name=systemd:/system.slice/nginx.service\n0::/\n",
@@ -317,6 +343,7 @@ main(void)
 	int failed;
 
 	tcase_add_test(tcase, the_unit_is_the_deepest_service);
+	tcase_add_test(tcase, the_units_of_a_users_manager_are_known_as_such);
 	tcase_add_test(
 		tcase, the_older_hierarchy_is_asked_where_the_new_one_knows_nothing);
 	tcase_add_test(tcase, what_is_no_service_gives_no_unit);
