@@ -297,12 +297,15 @@ class Turns:
 def end_daemon(machine, how, meanwhile):
     """Have something happen while it can do nothing, then end it; wait for the next one."""
     pid = machine.property("looplagd.service", "MainPID")
-    machine.run("systemctl", "kill", "--signal=STOP", "looplagd.service")
+    machine.run("systemctl", "kill", "--kill-who=main", "--signal=STOP",
+                "looplagd.service")
     meanwhile()
     if how == "killed":
-        machine.run("systemctl", "kill", "--signal=KILL", "looplagd.service")
+        machine.run("systemctl", "kill", "--kill-who=main", "--signal=KILL",
+                "looplagd.service")
     else:
-        machine.run("systemctl", "kill", "--signal=CONT", "looplagd.service")
+        machine.run("systemctl", "kill", "--kill-who=main", "--signal=CONT",
+                "looplagd.service")
         machine.run("systemctl", "restart", "looplagd.service")
     wait_for(lambda: machine.property("looplagd.service", "MainPID") not in ("0", pid)
              and metrics(machine), 30, "the next looplagd", every=0.1)
