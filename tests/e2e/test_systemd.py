@@ -294,18 +294,18 @@ class Turns:
         return metrics(self.machine).sum("looplag_events_total", groupname=unit)
 
 
+UNIT = "looplagd.service"
+
+
 def end_daemon(machine, how, meanwhile):
     """Have something happen while it can do nothing, then end it; wait for the next one."""
     pid = machine.property("looplagd.service", "MainPID")
-    machine.run("systemctl", "kill", "--kill-who=main", "--signal=STOP",
-                "looplagd.service")
+    machine.run("systemctl", "kill", "--kill-who=main", "--signal=STOP", UNIT)
     meanwhile()
     if how == "killed":
-        machine.run("systemctl", "kill", "--kill-who=main", "--signal=KILL",
-                "looplagd.service")
+        machine.run("systemctl", "kill", "--kill-who=main", "--signal=KILL", UNIT)
     else:
-        machine.run("systemctl", "kill", "--kill-who=main", "--signal=CONT",
-                "looplagd.service")
+        machine.run("systemctl", "kill", "--kill-who=main", "--signal=CONT", UNIT)
         machine.run("systemctl", "restart", "looplagd.service")
     wait_for(lambda: machine.property("looplagd.service", "MainPID") not in ("0", pid)
              and metrics(machine), 30, "the next looplagd", every=0.1)
