@@ -22,7 +22,7 @@ set_up(void)
 	cast_set_up();
 	cast_watch(
 		loops_make(&cast.maker, SEGMENT_KIND_EPOLL, DESCRIPTOR, 500, 1000, NULL));
-	reading_set_up();
+	reading_set_up(cast.slot);
 }
 
 /* --- one writer, one reader --- */

@@ -13,6 +13,7 @@
 #define MOMENTS 8
 
 static struct reader *reader;
+static struct segment_slot *slot;
 static struct segment_slot moments[MOMENTS];
 static unsigned moment_count;
 
@@ -74,7 +75,7 @@ ssize_t
 explore_pread(int fd, void *to, size_t bytes, off_t offset)
 {
 	const char *from = (char *)cast.segment.header + offset;
-	size_t place = (size_t)(from - (char *)cast.slot);
+	size_t place = (size_t)(from - (char *)slot);
 	bool is_head = place == 0 && bytes > 16;
 
 	if (is_head) {
@@ -90,8 +91,9 @@ explore_pread(int fd, void *to, size_t bytes, off_t offset)
 }
 
 void
-reading_set_up(void)
+reading_set_up(struct segment_slot *slot_to_read)
 {
+	slot = slot_to_read;
 	reader = reader_new(-1, cast.segment.header);
 	moment_count = 0;
 }
@@ -99,7 +101,7 @@ reading_set_up(void)
 void
 reading_keep_moment(void)
 {
-	moments[moment_count++] = *cast.slot;
+	moments[moment_count++] = *slot;
 }
 
 unsigned
@@ -112,27 +114,27 @@ enum reader_result
 reading_read(int torn_ok, unsigned tries, const struct segment_slot **ret_slot)
 {
 	static const struct segment_slot zero;
-	static struct segment_slot slot;
+	static struct segment_slot copy;
 
-	slot = zero;
+	copy = zero;
 	now.tries_left = tries;
-	*ret_slot = &slot;
-	return reader_read_slot(reader, (uint32_t)(cast.slot - cast.segment.slots),
-		torn_ok, tries, &slot);
+	*ret_slot = &copy;
+	return reader_read_slot(
+		reader, (uint32_t)(slot - cast.segment.slots), torn_ok, tries, &copy);
 }
 
 unsigned
-reading_check(const struct segment_slot *slot)
+reading_check(const struct segment_slot *copy)
 {
 	uint32_t possible = UINT32_MAX;
 
-	for (size_t i = 0; i < sizeof(*slot); i += 8)
-		possible &= find_moments(i, (const char *)slot + i);
+	for (size_t i = 0; i < sizeof(*copy); i += 8)
+		possible &= find_moments(i, (const char *)copy + i);
 	if (!possible)
 		explore_fail(
 			"iterations %llu, active_ns %llu, last_ns %llu are of no moment",
-			(unsigned long long)slot->iterations,
-			(unsigned long long)slot->active_ns,
-			(unsigned long long)slot->last_ns);
+			(unsigned long long)copy->iterations,
+			(unsigned long long)copy->active_ns,
+			(unsigned long long)copy->last_ns);
 	return (unsigned)__builtin_ctz(possible);
 }

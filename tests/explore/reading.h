@@ -8,23 +8,23 @@
 
 #include "daemon/reader.h"
 
-/* A reader of the cast's segment, to which no moment is known. */
+/* A reader of that slot of the cast's segment, to which no moment is known. */
 void
-reading_set_up(void);
+reading_set_up(struct segment_slot *slot);
 
-/* What stands in the watched slot is of one moment; the next one has another sequence. */
+/* What stands in the slot is of one moment; the next one has another sequence. */
 void
 reading_keep_moment(void);
 unsigned
 reading_moments(void);
 
-/* reader_read_slot() of the watched slot, from a copy that is all zeros. The result is borrowed
+/* reader_read_slot(), from a copy that is all zeros. The result is borrowed
  * until the next call. */
 enum reader_result
 reading_read(int torn_ok, unsigned tries, const struct segment_slot **ret_slot);
 
 /* Fail unless the copy is of one of the moments, but for its state. Returns which. */
 unsigned
-reading_check(const struct segment_slot *slot);
+reading_check(const struct segment_slot *copy);
 
 #endif
