@@ -12,15 +12,13 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include "tests/explore/memory.h"
 #include "tests/explore/private.h"
+#include "tests/explore/states.h"
+#include "tests/explore/trace.h"
 
 #define STACK_BYTES (256 * 1024)
-#define STEPS_MAX 20000 /* of one execution: more are no bounded work */
 #define BUFFER 64
-#define TRACE 80 /* steps that are told at most */
-#define PAGE 4096
-#define PAGES 64 /* that the threads use */
-#define SHARED 4096
 
 enum status { NEW, WAITS, DONE, DEAD };
 enum ended { BEGUN, COMPLETE, SEEN_BEFORE, MORE_SHARED, FAILED };
@@ -56,94 +54,23 @@ struct fork {
 	unsigned count, taken;
 };
 
-/* Which threads have used the words of a page of memory. */
-struct page {
-	uintptr_t address;
-	struct word {
-		uint8_t used, written, shared;
-	} words[PAGE / 8];
-};
-
-struct trace_step {
-	const char *what;
-	const void *address;
-	unsigned thread;
-	uint64_t value;
-};
-
 static const struct explore_scenario *scene;
 static struct thread threads[EXPLORE_THREADS];
 static int self = -1;
 static jmp_buf home;
 static bool deaths;
-static unsigned steps;
 static char failure[16384];
-static struct trace_step trace[STEPS_MAX + 1];
-static struct page pages[PAGES];
-static unsigned page_count, last_page;
-static uint64_t *shared[SHARED];
-static unsigned shared_count;
 
 static struct {
-	struct fork forks[STEPS_MAX];
+	struct fork forks[TRACE_MAX];
 	unsigned count, depth;
 } path;
-
-/* What memory was before it was written. */
-static struct {
-	struct {
-		uint64_t *word, value;
-	} * entries;
-	size_t count, room;
-} journal;
-
-/* Keys of the states that were seen; 0: free. */
-static struct {
-	uint64_t *keys;
-	size_t count, room;
-} seen;
-
-static void *
-grow(void *memory, size_t bytes)
-{
-	memory = realloc(memory, bytes);
-	if (!memory)
-		abort();
-	return memory;
-}
-
-static uint64_t
-mix(uint64_t hash, uint64_t value)
-{
-	hash = (hash ^ value) * 0x9e3779b97f4a7c15u;
-	return hash ^ hash >> 29;
-}
 
 _Noreturn static void
 leave(enum ended ended)
 {
 	self = -1;
 	_longjmp(home, (int)ended);
-}
-
-static size_t
-tell_steps(char *to, size_t room)
-{
-	unsigned first = steps > TRACE ? steps - TRACE : 0;
-	size_t n = 0;
-
-	for (unsigned i = first; i < steps && n < room; i++) {
-		const char *name = scene->name ? scene->name(trace[i].address) : NULL;
-
-		n += (size_t)snprintf(to + n, room - n, "\n  thread %u: %s %s",
-			trace[i].thread, trace[i].what, name ? name : "");
-		if (!name && n < room)
-			n += (size_t)snprintf(to + n, room - n, "%p", trace[i].address);
-		if (n < room)
-			n += (size_t)snprintf(to + n, room - n, " %#llx",
-				(unsigned long long)trace[i].value);
-	}
-	return n;
 }
 
 void
@@ -156,7 +83,7 @@ explore_fail(const char *format, ...)
 	n = (size_t)vsnprintf(failure, sizeof(failure), format, args);
 	va_end(args);
 	if (n < sizeof(failure))
-		tell_steps(failure + n, sizeof(failure) - n);
+		trace_tell(scene->name, failure + n, sizeof(failure) - n);
 	leave(FAILED);
 }
 
@@ -172,32 +99,6 @@ step_defect(void)
 	return scene ? scene->defect : EXPLORE_SOUND;
 }
 
-/* --- memory --- */
-
-static void
-keep(uintptr_t address)
-{
-	uint64_t *word = (uint64_t *)(address & ~(uintptr_t)7);
-
-	if (journal.count == journal.room) {
-		journal.room = journal.room ? 2 * journal.room : 4096;
-		journal.entries =
-			grow(journal.entries, journal.room * sizeof(*journal.entries));
-	}
-	journal.entries[journal.count].word = word;
-	journal.entries[journal.count++].value = *word;
-}
-
-static void
-restore(void)
-{
-	while (journal.count) {
-		journal.count--;
-		*journal.entries[journal.count].word =
-			journal.entries[journal.count].value;
-	}
-}
-
 static bool
 is_private(uintptr_t address)
 {
@@ -207,58 +108,21 @@ is_private(uintptr_t address)
 	       (address >= local && address < local + scene->local_bytes);
 }
 
-static struct word *
-find_word(uintptr_t address)
-{
-	uintptr_t start = address & ~(uintptr_t)(PAGE - 1);
-
-	if (last_page >= page_count || pages[last_page].address != start) {
-		for (last_page = 0; last_page < page_count; last_page++)
-			if (pages[last_page].address == start)
-				break;
-		if (last_page == PAGES)
-			abort();
-		if (last_page == page_count)
-			pages[page_count++].address = start;
-	}
-	return &pages[last_page].words[address % PAGE / 8];
-}
-
-/* Note that the running thread uses the word. Returns whether it is now known that others do
- * and was not before. */
-static bool
-mark(uintptr_t address, bool writes)
-{
-	struct word *word = find_word(address);
-
-	word->used |= (uint8_t)(1 << self);
-	word->written |= writes;
-	if (!word->written || !(word->used & (word->used - 1)) || word->shared)
-		return false;
-	if (shared_count == SHARED)
-		abort();
-	word->shared = 1;
-	shared[shared_count++] = (uint64_t *)(address & ~(uintptr_t)7);
-	return true;
-}
-
-/* The same. Returns whether others do. */
+/* Note that the running thread uses the word. Returns whether others do. */
 static bool
 note(uintptr_t address, bool writes)
 {
-	if (mark(address, writes))
+	if (memory_use(self, address, writes))
 		leave(MORE_SHARED);
-	return find_word(address)->shared;
+	return memory_is_shared(address);
 }
 
 void
 explore_poke(uint32_t *word, uint32_t value)
 {
-	keep((uintptr_t)word);
+	memory_keep((uintptr_t)word);
 	*word = value;
 }
-
-/* --- choices --- */
 
 static void
 tell_written(unsigned i)
@@ -268,14 +132,6 @@ tell_written(unsigned i)
 	threads[i].written = NULL;
 	if (written && scene->wrote)
 		scene->wrote(i, written);
-}
-
-static void
-log_step(unsigned thread, const char *what, const void *address, uint64_t value)
-{
-	if (steps >= STEPS_MAX)
-		explore_fail("the work has no end");
-	trace[steps++] = (struct trace_step){what, address, thread, value};
 }
 
 static bool
@@ -353,52 +209,15 @@ hash_state(void)
 	for (unsigned i = 0; i < scene->count; i++) {
 		const struct thread *thread = &threads[i];
 
-		hash = mix(mix(hash, thread->status), thread->history);
+		hash = states_mix(states_mix(hash, thread->status), thread->history);
 		for (unsigned j = 0; j < thread->buffer_count; j++) {
-			hash = mix(hash, (uintptr_t)thread->buffer[j].address);
-			hash = mix(hash, thread->buffer[j].value);
+			hash = states_mix(hash, (uintptr_t)thread->buffer[j].address);
+			hash = states_mix(hash, thread->buffer[j].value);
 		}
-		hash = mix(hash, thread->buffer_count);
+		hash = states_mix(hash, thread->buffer_count);
 	}
-	for (unsigned i = 0; i < shared_count; i++)
-		hash = mix(hash, *shared[i]);
+	hash = memory_hash(hash);
 	return hash ? hash : 1;
-}
-
-static void
-add_key(uint64_t key)
-{
-	size_t i = key % seen.room;
-
-	while (seen.keys[i])
-		i = (i + 1) % seen.room;
-	seen.keys[i] = key;
-	seen.count++;
-}
-
-/* Whether the state has been seen; it has now. */
-static bool
-was_seen(uint64_t key)
-{
-	size_t i = key % seen.room, room = seen.room;
-	uint64_t *keys = seen.keys;
-
-	for (; keys[i]; i = (i + 1) % room)
-		if (keys[i] == key)
-			return true;
-	if (2 * seen.count >= room) {
-		seen.keys = calloc(4 * room, sizeof(*keys));
-		if (!seen.keys)
-			abort();
-		seen.room = 4 * room;
-		seen.count = 0;
-		for (size_t j = 0; j < room; j++)
-			if (keys[j])
-				add_key(keys[j]);
-		free(keys);
-	}
-	add_key(key);
-	return false;
 }
 
 /* What happens next: as it was, or the first of what has not been tried. */
@@ -416,11 +235,11 @@ choose(void)
 	count = list_choices(choices);
 	if (!count)
 		leave(COMPLETE);
-	if (was_seen(hash_state()))
+	if (states_was_seen(hash_state()))
 		leave(SEEN_BEFORE);
-	if (path.depth == STEPS_MAX)
+	if (path.depth == TRACE_MAX)
 		explore_fail("the work has no end");
-	fork->choices = grow(NULL, count * sizeof(*choices));
+	fork->choices = memory_grow(NULL, count * sizeof(*choices));
 	memcpy(fork->choices, choices, count * sizeof(*choices));
 	fork->count = count;
 	fork->taken = 0;
@@ -431,7 +250,7 @@ choose(void)
 static void
 put(const struct buffered *store)
 {
-	keep((uintptr_t)store->address);
+	memory_keep((uintptr_t)store->address);
 	memcpy(store->address, &store->value, store->bytes);
 }
 
@@ -441,7 +260,7 @@ flush(unsigned i, unsigned entry)
 	struct thread *thread = &threads[i];
 	struct buffered store = thread->buffer[entry];
 
-	log_step(i, "store", store.address, store.value);
+	trace_add(i, "store", store.address, store.value);
 	put(&store);
 	thread->buffer_count--;
 	memmove(&thread->buffer[entry], &thread->buffer[entry + 1],
@@ -455,7 +274,7 @@ die(unsigned i)
 {
 	while (threads[i].buffer_count)
 		flush(i, 0);
-	log_step(i, "dies", NULL, 0);
+	trace_add(i, "dies", NULL, 0);
 	deaths = true;
 	threads[i].status = DEAD;
 	if (scene->died)
@@ -534,7 +353,7 @@ step(struct access *access)
 		go_on();
 	}
 	if (access->writes)
-		keep(address);
+		memory_keep(address);
 	return true;
 }
 
@@ -544,8 +363,8 @@ step_done(const struct access *access, uint64_t value)
 	struct thread *thread = &threads[self];
 
 	if (access->is_step) {
-		log_step((unsigned)self, access->what, access->address, value);
-		thread->history = mix(mix(thread->history, 1), value);
+		trace_add((unsigned)self, access->what, access->address, value);
+		thread->history = states_mix(states_mix(thread->history, 1), value);
 	}
 	if (!access->writes)
 		return;
@@ -566,18 +385,18 @@ step_copy(void *to, const void *from, size_t bytes)
 		return;
 	tell_written((unsigned)self);
 	for (size_t i = 0; i < bytes; i += 8) {
-		more |= mark((uintptr_t)from + i, false);
-		more |= mark((uintptr_t)to + i, true);
+		more |= memory_use(self, (uintptr_t)from + i, false);
+		more |= memory_use(self, (uintptr_t)to + i, true);
 	}
 	if (more)
 		leave(MORE_SHARED);
 	thread->next = &access;
 	go_on();
-	log_step((unsigned)self, access.what, to, bytes);
+	trace_add((unsigned)self, access.what, to, bytes);
 	for (size_t i = 0; i < bytes; i += 8) {
-		keep((uintptr_t)to + i);
-		thread->history =
-			mix(thread->history, *(const uint64_t *)((const char *)from + i));
+		memory_keep((uintptr_t)to + i);
+		thread->history = states_mix(
+			thread->history, *(const uint64_t *)((const char *)from + i));
 	}
 }
 
@@ -589,7 +408,7 @@ explore_pause(void)
 	tell_written((unsigned)self);
 	threads[self].next = &access;
 	go_on();
-	threads[self].history = mix(threads[self].history, 5);
+	threads[self].history = states_mix(threads[self].history, 5);
 }
 
 void
@@ -605,7 +424,7 @@ explore_aside(void (*look)(void))
 void
 explore_recall(uint64_t value)
 {
-	threads[self].history = mix(3, value);
+	threads[self].history = states_mix(3, value);
 }
 
 bool
@@ -630,7 +449,7 @@ step_buffer(void *address, size_t bytes, uint64_t value, bool release)
 		thread->written = address;
 		return;
 	}
-	thread->history = mix(thread->history, 2);
+	thread->history = states_mix(thread->history, 2);
 	if (thread->buffer_count == BUFFER)
 		explore_fail("too many stores for the buffer");
 	thread->buffer[thread->buffer_count++] = store;
@@ -656,21 +475,19 @@ step_fence(void)
 		threads[self].fences++;
 }
 
-/* --- executions --- */
-
 static enum ended
 execute(void)
 {
 	enum ended ended;
 
 	path.depth = 0;
-	steps = 0;
+	trace_clear();
 	deaths = false;
 	for (unsigned i = 0; i < scene->count; i++) {
 		char *stack = threads[i].stack;
 
 		threads[i].status = NEW;
-		threads[i].stack = stack ? stack : grow(NULL, STACK_BYTES);
+		threads[i].stack = stack ? stack : memory_grow(NULL, STACK_BYTES);
 		threads[i].history = 0;
 		threads[i].written = NULL;
 		threads[i].buffer_count = threads[i].fences = 0;
@@ -688,7 +505,7 @@ execute(void)
 			ended = COMPLETE;
 		}
 	}
-	restore();
+	memory_restore();
 	return ended;
 }
 
@@ -714,17 +531,6 @@ forget_path(void)
 		free(path.forks[--path.count].choices);
 }
 
-static void
-forget_states(void)
-{
-	free(seen.keys);
-	seen.room = 1 << 14;
-	seen.count = 0;
-	seen.keys = calloc(seen.room, sizeof(*seen.keys));
-	if (!seen.keys)
-		abort();
-}
-
 struct explore_result
 explore(const struct explore_scenario *scenario)
 {
@@ -732,18 +538,16 @@ explore(const struct explore_scenario *scenario)
 	enum ended ended;
 
 	scene = scenario;
-	shared_count = 0;
-	memset(pages, 0, sizeof(pages));
-	page_count = 0;
-	forget_states();
+	memory_forget();
+	states_forget();
 	do {
 		ended = execute();
 		result.executions++;
-		if (steps > result.steps)
-			result.steps = steps;
+		if (trace_count() > result.steps)
+			result.steps = trace_count();
 		if (ended == MORE_SHARED) {
 			forget_path();
-			forget_states();
+			states_forget();
 			result.executions = 0;
 			continue;
 		}
@@ -751,8 +555,8 @@ explore(const struct explore_scenario *scenario)
 			result.failure = failure;
 	} while (ended != FAILED && (ended == MORE_SHARED || turn_back()));
 	forget_path();
-	result.states = seen.count;
-	result.words = shared_count;
+	result.states = states_count();
+	result.words = memory_shared();
 	scene = NULL;
 	return result;
 }
