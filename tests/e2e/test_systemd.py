@@ -282,7 +282,7 @@ class Turns:
         wait_for(lambda: self.events(self.started[-1]) > 2, 10)
 
     def kill(self, unit):
-        self.machine.run("systemctl", "kill", "--signal=KILL", unit)
+        self.machine.run("systemctl", "kill", "--kill-who=main", "--signal=KILL", unit)
         self.killed.add(unit)
 
     def events(self, unit):
@@ -334,7 +334,7 @@ def test_counts_go_on_exactly_whatever_ends_the_daemon(machine):
     assert metrics(machine).value("looplag_build_info", version="9.9.9") == 1
     for unit in turns.started:
         if unit not in turns.killed:
-            machine.run("systemctl", "kill", "--signal=TERM", unit)
+            machine.run("systemctl", "kill", "--kill-who=main", "--signal=TERM", unit)
     for unit in turns.started:
         wait_for(lambda: turns.shown(unit) >= turns.events(unit), 20,
                  lambda: f"{unit}: {turns.shown(unit)} of {turns.events(unit)} are shown")
