@@ -224,6 +224,15 @@ compare_and_swap(
 		volatile type *a, type *expected, type v, int order, int failed)       \
 	{                                                                              \
 		return compare_and_swap(a, sizeof(type), expected, v, order);          \
+	}                                                                              \
+	/* What clang calls for it. */                                                 \
+	type __tsan_atomic##bits##_compare_exchange_val(                               \
+		volatile type *, type, type, int, int);                                \
+	HOOK type __tsan_atomic##bits##_compare_exchange_val(                          \
+		volatile type *a, type expected, type v, int order, int failed)        \
+	{                                                                              \
+		(void)compare_and_swap(a, sizeof(type), &expected, v, order);          \
+		return expected;                                                       \
 	}
 
 /* clang-format off */
