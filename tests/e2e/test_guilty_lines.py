@@ -127,7 +127,9 @@ def check(judged):
     print(f"{commonest} of {len(ids)} have the same stack_id")
 
 
-@pytest.mark.parametrize("kind, case", CASES, ids=["-".join(case) for case in CASES])
+@pytest.mark.parametrize("kind, case", [
+    pytest.param(*case, id="-".join(case), marks=[pytest.mark.quiet] * (case[1] in CALIBRATED))
+    for case in CASES])
 def test_the_guilty_line(loud_daemon, target, tmp_path, kind, case):
     length = MS * 1.5 if case in CALIBRATED else MS
     host = injected.start(target, tmp_path, kind, case, [length] * COUNT, group="guilty",

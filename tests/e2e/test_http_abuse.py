@@ -227,11 +227,13 @@ def closing(clients):
 # --- nobody, slow and silent clients ---
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("groups,loops", [(0, 0), (100, 4), (100, 20)])
 def test_nobody_but_a_scraper(start_daemon, groups, loops):
     endure(start_daemon, lambda daemon: contextlib.nullcontext(), crowded=(groups, loops))
 
 
+@pytest.mark.quiet
 def test_two_thousand_idle_connections(start_daemon):
     @contextlib.contextmanager
     def idle(daemon):
@@ -276,6 +278,7 @@ class Drip:
             client.close()
 
 
+@pytest.mark.quiet
 @pytest.mark.hostile
 def test_requests_that_drip(start_daemon):
     endure(start_daemon, lambda daemon: Drip(daemon, 400, 0.02))
@@ -310,6 +313,7 @@ def test_whoever_owes_a_request_or_takes_no_answer_has_half_a_minute(daemon):
         assert taken.startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.quiet
 def test_readers_that_read_nothing(start_daemon):
     """Of one page after the other, each of megabytes; they give way to who asks next."""
     @contextlib.contextmanager
@@ -391,6 +395,7 @@ def test_nonsense_is_refused_or_dropped(daemon, name):
     assert daemon.get("/-/healthy")[0] == 200
 
 
+@pytest.mark.quiet
 def test_a_storm_of_nonsense(start_daemon):
     @contextlib.contextmanager
     def storm(daemon):
@@ -462,6 +467,7 @@ def test_requests_in_one_go_are_answered_in_order(daemon):
     assert statuses(answer) == [200, 200, 200, 404, 200] * 20 + [200]
 
 
+@pytest.mark.quiet
 def test_requests_without_end_and_no_reading(start_daemon):
     @contextlib.contextmanager
     def flood(daemon):
@@ -492,6 +498,7 @@ def test_a_connection_is_kept_as_its_client_wants_it(daemon, version, header, ke
                 return
 
 
+@pytest.mark.quiet
 def test_a_hundred_scrapers_at_once(start_daemon):
     """All get a whole page, of their own time, and share the work."""
     @contextlib.contextmanager
@@ -511,6 +518,7 @@ def test_a_hundred_scrapers_at_once(start_daemon):
     endure(start_daemon, scrapers, crowded=(50, 8), limit=2 * MEMORY_LIMIT)
 
 
+@pytest.mark.quiet
 def test_ten_readers_of_a_thousand_stalls(start_daemon):
     @contextlib.contextmanager
     def readers(daemon):
