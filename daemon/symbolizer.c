@@ -30,6 +30,15 @@
 #define MODULES 24
 #define DEBUG_BYTES_MAX (64u << 20) /* of .debug_info: libdw would read all of it */
 #define RETRY_NS 10000000000ull     /* a file that was not found may be found later */
+#define NAMES \
+	256 /* of a module that are kept: stacks are alike, and debug information slow */
+
+struct name {
+	bool found; /* what there is, if anything */
+	uint64_t offset;
+	char *function, *file;
+	unsigned line;
+};
 
 struct module {
 	char *path; /* NULL: not used */
@@ -39,6 +48,7 @@ struct module {
 	uint64_t opened_ns;
 	struct elf_file *file, *debug; /* NULL: there is none */
 	struct debug_lines *lines;
+	struct name names[NAMES]; /* by offset */
 };
 
 struct symbolizer {
@@ -59,7 +69,11 @@ module_close(struct module *module)
 	elf_file_free(module->file);
 	elf_file_free(module->debug);
 	free(module->path);
-	*module = (struct module){0};
+	for (size_t i = 0; i < NAMES; i++) {
+		free(module->names[i].function);
+		free(module->names[i].file);
+	}
+	memset(module, 0, sizeof(*module));
 }
 
 void
@@ -198,7 +212,7 @@ readable(const char *name)
 }
 
 static void
-name_frame(struct module *module, struct stall_frame *frame)
+find_name(struct module *module, struct stall_frame *frame)
 {
 	char name[ELF_FILE_NAME_BYTES];
 	const char *function = NULL, *file = NULL;
@@ -221,6 +235,27 @@ name_frame(struct module *module, struct stall_frame *frame)
 		free(frame->function);
 		frame->function = readable(name);
 	}
+}
+
+/* The same, as it was found before if it was. */
+static void
+name_frame(struct module *module, struct stall_frame *frame)
+{
+	struct name *name = &module->names[(frame->offset ^ frame->offset >> 8) % NAMES];
+
+	if (!name->found || name->offset != frame->offset) {
+		find_name(module, frame);
+		free(name->function);
+		free(name->file);
+		*name = (struct name){.found = true, .offset = frame->offset};
+		name->function = frame->function ? strdup(frame->function) : NULL;
+		name->file = frame->file ? strdup(frame->file) : NULL;
+		name->line = frame->line;
+		return;
+	}
+	frame->function = name->function ? strdup(name->function) : NULL;
+	frame->file = name->file ? strdup(name->file) : NULL;
+	frame->line = name->line;
 }
 
 void
