@@ -184,7 +184,7 @@ find_end(const struct account *account, const struct segment_slot *slot,
 	if (slot->ended_ns)
 		end = slot->ended_ns;
 	else if (!has_ended(slot) && !over)
-		end = larger(end, reading->now_ns);
+		end = larger(end, reading->leaves ? 0 : reading->now_ns);
 	/* A process that died in an iteration died late in it only if the iteration had been
 	 * seen before: most end soon after their last wait, and that is no delay. */
 	else if (!has_ended(slot) &&
@@ -319,7 +319,7 @@ account_update(struct account *account, const struct segment_slot *slot,
 	over = over || is_abandoned(account, slot, reading);
 	ret_result->alive = !over && !has_ended(slot);
 	if (ret_result->alive && is_unattended(slot) && reading->now_ns &&
-		!reading->torn && end_ns >= slot->state + OPEN_MIN_NS)
+		!reading->torn && !reading->leaves && end_ns >= slot->state + OPEN_MIN_NS)
 		ret_result->open_ns = end_ns - slot->state;
 	still_open = is_still_open(account, slot, reading, ret_result);
 	if (still_open && reading->torn)

@@ -55,6 +55,8 @@ struct account_reading {
 	bool closed;        /* its descriptor is no more */
 	bool process_dead;
 	uint64_t died_ns; /* when the process died, if that was seen; 0: not */
+	/* From what it does now on, the loop is another series' to count. */
+	bool leaves;
 };
 
 struct account_result {

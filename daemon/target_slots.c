@@ -234,6 +234,7 @@ account_slot(struct target *target, uint32_t index, bool changed,
 		slot->pending = slot->pending || changed;
 		return;
 	}
+	facts.leaves = series != slot->series;
 	facts.changed = changed || slot->pending;
 	facts.torn = slot->busy || slot->copy.state & SEGMENT_RECORDING;
 	slot->pending = false;

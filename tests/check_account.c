@@ -135,6 +135,32 @@ START_TEST(an_open_iteration_that_vanishes_is_kept)
 }
 END_TEST
 
+START_TEST(what_a_loop_does_when_it_leaves_a_series_is_the_next_ones)
+{
+	uint64_t before_ns;
+
+	loop_begin();
+	loop_wake();
+	now += 400 * MS;
+	loop_look();
+	/* Another one has the slot, and is busy too. */
+	loop_begin();
+	now += 10 * MS;
+	loop_wake();
+	now += 600 * MS;
+	reading.leaves = true;
+	loop_look();
+	ck_assert(result.alive);
+	ck_assert_uint_eq(result.open_ns, 0);
+	before_ns = loop_view().total->life_ns;
+	ck_assert_uint_eq(before_ns, 400 * MS + 10 * MS);
+	reading.leaves = false;
+	loop_look();
+	ck_assert_uint_eq(result.open_ns, 600 * MS);
+	ck_assert_uint_eq(loop_view().total->life_ns, before_ns + 600 * MS);
+}
+END_TEST
+
 /* A loop as it is, read at any moments, ended in all the ways there are. */
 START_TEST(an_honest_loops_numbers_are_exact)
 {
@@ -193,6 +219,7 @@ main(void)
 		tcase, the_longest_of_a_reading_is_exact_also_when_it_is_no_record);
 	tcase_add_test(tcase, loops_that_came_and_went_between_two_readings_are_counted);
 	tcase_add_test(tcase, an_open_iteration_that_vanishes_is_kept);
+	tcase_add_test(tcase, what_a_loop_does_when_it_leaves_a_series_is_the_next_ones);
 	tcase_add_loop_test(tcase, an_honest_loops_numbers_are_exact, 0, 50);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
