@@ -168,9 +168,10 @@ def test_loops_that_stall_at_once_have_each_their_own_stack(segments, target):
     with Ringer(segments) as ringer:
         wait_for(lambda: any("mainLoop" in c.js for c in ringer.stacks()) and
                  any("workerLoop" in c.js for c in ringer.stacks()), 30, "both")
+    # Some are of a moment when the timer's function had not begun, or had returned.
     for capture in ringer.stacks():
-        assert ("workerLoop" in capture.js) == (capture.tid in worker)
-        assert ("mainLoop" in capture.js) == (capture.tid not in worker)
+        assert "workerLoop" not in capture.js or capture.tid in worker
+        assert "mainLoop" not in capture.js or capture.tid not in worker
 
 
 def test_names_are_utf8(segments, target):
