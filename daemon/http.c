@@ -65,7 +65,7 @@ struct page {
 	TAILQ_ENTRY(page) entry; /* of those that are queued, or that are made */
 	struct http *http;       /* NULL: it is closed */
 	const struct http_route *route;
-	char *query; /* or NULL */
+	struct http_request request; /* with a query of its own */
 	struct answers answers;
 	struct http_reply reply;
 	struct body *body; /* NULL: it is not begun */
@@ -115,7 +115,7 @@ page_free(struct page *page)
 	if (page->out)
 		fclose(page->out);
 	body_free(page->body);
-	free(page->query);
+	free((void *)(uintptr_t)page->request.query);
 	free(page);
 }
 
@@ -258,7 +258,7 @@ begin_page(struct page *page)
 	page->body = body_new(&page->out);
 	if (!page->body)
 		return -ENOMEM;
-	page->reply = page->route->fn(http->arg, page->query, page->out, &page->work);
+	page->reply = page->route->fn(http->arg, &page->request, page->out, &page->work);
 	return page->work != NULL;
 }
 
@@ -314,11 +314,17 @@ make_at_once(struct page *page)
 	finish_page(page, begin_page(page));
 }
 
+static bool
+is_same(const struct http_request *a, const struct http_request *b)
+{
+	return a->variant == b->variant && strcmp(a->query ?: "", b->query ?: "") == 0;
+}
+
 /* The page, not begun yet, that answers this too. Returns 0 with it or NULL, or -EBUSY:
  * there are too many of that route. */
 static int
-find_page(const struct http *http, const struct http_route *route, const char *query,
-	struct page **ret_page)
+find_page(const struct http *http, const struct http_route *route,
+	const struct http_request *request, struct page **ret_page)
 {
 	struct page *page;
 	unsigned count = 0;
@@ -328,7 +334,7 @@ find_page(const struct http *http, const struct http_route *route, const char *q
 		if (page->route != route)
 			continue;
 		count++;
-		if (!page->body && strcmp(page->query ?: "", query ?: "") == 0) {
+		if (!page->body && is_same(&page->request, request)) {
 			*ret_page = page;
 			return 0;
 		}
@@ -337,7 +343,8 @@ find_page(const struct http *http, const struct http_route *route, const char *q
 }
 
 static struct page *
-page_new(struct http *http, const struct http_route *route, const char *query)
+page_new(struct http *http, const struct http_route *route,
+	const struct http_request *request)
 {
 	struct page *page = calloc(1, sizeof(*page));
 
@@ -345,9 +352,10 @@ page_new(struct http *http, const struct http_route *route, const char *query)
 		return NULL;
 	page->http = http;
 	page->route = route;
-	page->query = query ? strdup(query) : NULL;
+	page->request = *request;
+	page->request.query = request->query ? strdup(request->query) : NULL;
 	TAILQ_INIT(&page->answers);
-	if (query && !page->query) {
+	if (request->query && !page->request.query) {
 		free(page);
 		return NULL;
 	}
@@ -366,28 +374,40 @@ refuse(struct http *http, struct evhttp_request *request, const char *why)
 	send_text(request, HTTP_SERVUNAVAIL, why);
 }
 
+static struct http_request
+understand(const struct http_route *route, struct evhttp_request *request)
+{
+	struct evkeyvalq *headers = evhttp_request_get_input_headers(request);
+	struct http_request asked = {0};
+
+	if (route->queries)
+		asked.query =
+			evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request));
+	if (route->choose)
+		asked.variant = route->choose(evhttp_find_header(headers, "Accept"));
+	return asked;
+}
+
 /* Have the request answered with a page. */
 static void
 serve(struct http *http, const struct http_route *route, struct evhttp_request *request)
 {
-	const char *query = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request));
+	struct http_request asked = understand(route, request);
 	struct bufferevent *stream =
 		evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
 	struct answer *answer = NULL;
 	struct page *page;
 
-	if (!route->queries)
-		query = NULL;
 	if (http->done) {
 		refuse(http, request, "looplagd is ending.\n");
 		return;
 	}
-	if (find_page(http, route, query, &page) < 0) {
+	if (find_page(http, route, &asked, &page) < 0) {
 		refuse(http, request, "Too many such requests wait already.\n");
 		return;
 	}
 	if (!page)
-		page = page_new(http, route, query);
+		page = page_new(http, route, &asked);
 	if (page)
 		answer = calloc(1, sizeof(*answer));
 	if (!answer) {

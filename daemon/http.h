@@ -21,6 +21,12 @@ struct event_loop;
 struct http;
 struct metrics;
 
+/* What a client asks for. */
+struct http_request {
+	const char *query; /* as it stands behind the ? in the URL; NULL: nothing */
+	unsigned variant;  /* which one of the route's pages */
+};
+
 struct http_reply {
 	int status;               /* 0: out of memory */
 	const char *content_type; /* constant */
@@ -34,18 +40,18 @@ struct http_work {
 	void (*free)(struct http_work *work);
 };
 
-/*
- * Write the page, or set *ret_work, the server's from then on, which does. `query` is what
- * stands behind the ? in the URL, as it was sent; NULL: nothing.
- */
-typedef struct http_reply (*http_fn)(
-	void *arg, const char *query, FILE *out, struct http_work **ret_work);
+/* Write the page, or set *ret_work, the server's from then on, which does. */
+typedef struct http_reply (*http_fn)(void *arg, const struct http_request *request,
+	FILE *out, struct http_work **ret_work);
 
 struct http_route {
 	const char *path;
 	http_fn fn;
 	bool queued;  /* it takes its turn after other pages, else it is made at once */
 	bool queries; /* the query changes it; else fn gets none */
+	/* Which of its variants is wanted by who sends that as Accept, or NULL; no function:
+	 * there is one, of number 0. */
+	unsigned (*choose)(const char *accept);
 };
 
 /* The server, one in a process, of these routes, borrowed, whose functions are called with

@@ -52,7 +52,8 @@ reply_with(int status, const char *content_type, char *text, FILE *out)
 }
 
 static struct http_reply
-show_metrics(void *arg, const char *query, FILE *out, struct http_work **ret_work)
+show_metrics(void *arg, const struct http_request *request, FILE *out,
+	struct http_work **ret_work)
 {
 	const struct pages *pages = arg;
 
@@ -61,7 +62,8 @@ show_metrics(void *arg, const char *query, FILE *out, struct http_work **ret_wor
 }
 
 static struct http_reply
-show_groups(void *arg, const char *query, FILE *out, struct http_work **ret_work)
+show_groups(void *arg, const struct http_request *request, FILE *out,
+	struct http_work **ret_work)
 {
 	const struct pages *pages = arg;
 
@@ -69,7 +71,8 @@ show_groups(void *arg, const char *query, FILE *out, struct http_work **ret_work
 }
 
 static struct http_reply
-show_alerts(void *arg, const char *query, FILE *out, struct http_work **ret_work)
+show_alerts(void *arg, const struct http_request *request, FILE *out,
+	struct http_work **ret_work)
 {
 	const struct pages *pages = arg;
 
@@ -81,7 +84,8 @@ show_alerts(void *arg, const char *query, FILE *out, struct http_work **ret_work
 }
 
 static struct http_reply
-show_stalls(void *arg, const char *query, FILE *out, struct http_work **ret_work)
+show_stalls(void *arg, const struct http_request *request, FILE *out,
+	struct http_work **ret_work)
 {
 	const struct pages *pages = arg;
 	struct http_reply reply;
@@ -89,7 +93,7 @@ show_stalls(void *arg, const char *query, FILE *out, struct http_work **ret_work
 	char *reason;
 
 	asked = api_stalls_new(
-		collector_stalls(pages->sources.collector), query, &reason);
+		collector_stalls(pages->sources.collector), request->query, &reason);
 	if (!asked)
 		return reply_with(400, PLAIN, reason, out);
 	reply = reply_slowly(JSON, slow_pages_stalls(&pages->sources, asked), ret_work);
@@ -99,14 +103,16 @@ show_stalls(void *arg, const char *query, FILE *out, struct http_work **ret_work
 }
 
 static struct http_reply
-show_healthy(void *arg, const char *query, FILE *out, struct http_work **ret_work)
+show_healthy(void *arg, const struct http_request *request, FILE *out,
+	struct http_work **ret_work)
 {
 	fputs("looplagd is healthy.\n", out);
 	return (struct http_reply){200, PLAIN};
 }
 
 static struct http_reply
-show_ready(void *arg, const char *query, FILE *out, struct http_work **ret_work)
+show_ready(void *arg, const struct http_request *request, FILE *out,
+	struct http_work **ret_work)
 {
 	const struct pages *pages = arg;
 
@@ -116,7 +122,8 @@ show_ready(void *arg, const char *query, FILE *out, struct http_work **ret_work)
 }
 
 static struct http_reply
-show_landing(void *arg, const char *query, FILE *out, struct http_work **ret_work)
+show_landing(void *arg, const struct http_request *request, FILE *out,
+	struct http_work **ret_work)
 {
 	const struct pages *pages = arg;
 
