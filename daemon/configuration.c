@@ -122,11 +122,45 @@ static void
 read_list(struct reader *reader, const struct schema_option *option,
 	const struct document_node *node);
 
+/* The bounds of buckets. */
+static void
+read_buckets(struct reader *reader, const struct schema_option *option,
+	const struct document_node *node)
+{
+	const struct schema_option bound = {
+		.key = option->key, .type = SCHEMA_SHARE, .least = 0.000001, .most = 256};
+	struct configuration *config = reader->config;
+	const struct document_node *item =
+		node->kind == DOCUMENT_LIST ? node->first : NULL;
+	size_t count = 0;
+
+	if (!item)
+		schema_refuse(option, node, &reader->mistakes, NULL);
+	for (; item; item = item->next, count++) {
+		double *bounds = config->delay_buckets;
+
+		if (count == CONFIGURATION_BUCKETS_MAX) {
+			schema_refuse(
+				option, node, &reader->mistakes, "with too many items");
+			return;
+		}
+		if (!schema_set(&bound, item, &reader->mistakes, &bounds[count]))
+			return;
+		if (count && bounds[count] <= bounds[count - 1]) {
+			schema_refuse(&bound, item, &reader->mistakes, "is not rising");
+			return;
+		}
+	}
+	config->delay_bucket_count = count;
+}
+
 static void
 read_value(struct reader *reader, const struct schema_option *option,
 	const struct document_node *node, void *object)
 {
-	if (option->type == SCHEMA_ALERTS || option->type == SCHEMA_GROUPS)
+	if (option->type == SCHEMA_BUCKETS)
+		read_buckets(reader, option, node);
+	else if (option->type == SCHEMA_ALERTS || option->type == SCHEMA_GROUPS)
 		read_list(reader, option, node);
 	else
 		schema_set(option, node, &reader->mistakes, object);

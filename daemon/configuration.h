@@ -15,6 +15,7 @@
 #include "daemon/rules.h"
 
 #define CONFIGURATION_ALERTS_MAX 64
+#define CONFIGURATION_BUCKETS_MAX 64
 #define CONFIGURATION_RULES_MAX 256
 #define CONFIGURATION_FILE_BYTES_MAX 1048576
 
@@ -52,6 +53,9 @@ struct configuration {
 	uint64_t threshold_ns;        /* an iteration longer than this is a stall */
 	bool stacks;                  /* take stacks of stalled loops */
 	unsigned captures_per_minute; /* in a group */
+	unsigned native_buckets;      /* of a native histogram, at most in use */
+	double delay_buckets[CONFIGURATION_BUCKETS_MAX]; /* upper bounds, in seconds */
+	size_t delay_bucket_count;
 	struct configuration_alert *alerts;
 	size_t alert_count;
 	struct configuration_rule *rules; /* the first one that matches counts */

@@ -18,31 +18,40 @@
 #include "daemon/collector.h"
 #include "daemon/groups.h"
 #include "daemon/metrics.h"
+#include "daemon/native.h"
 #include "daemon/process.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static const double delay_bounds[] = {
-	0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
 static const double wakeup_bounds[] = {0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025,
 	0.005, 0.01, 0.025, 0.05, 0.1, 1};
 static const double window_quantiles[] = {0.5, 0.9, 0.99, 0.999, 1};
 
 /* One series. */
 struct reading {
+	const struct exporter_options *options;
 	struct group_view group;
 	struct series_view view;
 	double life_seconds;
+	struct metric_exemplar exemplars[SERIES_LAST_STALLS]; /* newest first */
+	size_t exemplar_count;
 	size_t family; /* that is being added to */
 };
+
+_Static_assert(SERIES_LAST_STALLS <= METRIC_EXEMPLARS_MAX, "a sample has room for them");
+_Static_assert(EXPORTER_BOUNDS_MAX < METRIC_POINTS_MAX, "and for the infinite bound");
 
 typedef void (*add_fn)(struct metrics *metrics, const struct reading *reading);
 
 static struct metric_sample
 series_sample(const struct reading *reading)
 {
-	return (struct metric_sample){.labels = {{"groupname", reading->group.groupname},
-					      {"loop", reading->view.loop}}};
+	return (struct metric_sample){
+		.labels = {{"groupname", reading->group.groupname},
+			{"loop", reading->view.loop}},
+		.started_seconds = reading->options->booted_seconds +
+				   (double)reading->view.started_ns / 1e9,
+	};
 }
 
 static void
@@ -57,21 +66,30 @@ add_series_value(struct metrics *metrics, const struct reading *reading, double 
 static void
 add_delay(struct metrics *metrics, const struct reading *reading)
 {
-	struct metric_point points[COUNT(delay_bounds) + 1];
+	const struct exporter_options *options = reading->options;
+	size_t count = options->delay_bound_count;
+	struct metric_point points[EXPORTER_BOUNDS_MAX + 1];
 	struct metric_sample sample = series_sample(reading);
 	const struct series_view *view = &reading->view;
-	double below_seconds[COUNT(delay_bounds)];
+	double below_seconds[EXPORTER_BOUNDS_MAX], bands[HISTOGRAM_BANDS];
+	struct native_room room;
 
 	series_delay_buckets(
-		view, view->total, delay_bounds, COUNT(delay_bounds), below_seconds);
-	for (size_t i = 0; i < COUNT(delay_bounds); i++)
-		points[i] = (struct metric_point){delay_bounds[i], below_seconds[i]};
-	points[COUNT(delay_bounds)] =
-		(struct metric_point){INFINITY, reading->life_seconds};
+		view, view->total, options->delay_bounds, count, below_seconds);
+	for (size_t i = 0; i < count; i++)
+		points[i] =
+			(struct metric_point){options->delay_bounds[i], below_seconds[i]};
+	points[count] = (struct metric_point){INFINITY, reading->life_seconds};
 	sample.points = points;
-	sample.point_count = COUNT(points);
+	sample.point_count = count + 1;
 	sample.count = reading->life_seconds;
 	sample.sum = series_half_squares(view, view->total);
+	sample.exemplars = reading->exemplars;
+	sample.exemplar_count = reading->exemplar_count;
+	if (options->native_buckets) {
+		series_delay_bands(view, view->total, bands);
+		native_delay(bands, options->native_buckets, &room, &sample.native);
+	}
 	metrics_add_to(metrics, reading->family, &sample);
 }
 
@@ -97,22 +115,44 @@ add_delay_window(struct metrics *metrics, const struct reading *reading)
 	metrics_add_to(metrics, reading->family, &sample);
 }
 
+/* histogram_count_to() for rising bounds, and in the end without one, in one pass. */
+static void
+count_iterations(const struct histogram *h, const double *bounds, size_t count,
+	struct metric_point *ret_points)
+{
+	uint64_t total = 0;
+	unsigned bucket = 0;
+
+	for (size_t i = 0; i <= count; i++) {
+		double bound = i < count ? bounds[i] : INFINITY;
+
+		for (; bucket < HISTOGRAM_BUCKETS &&
+			histogram_upper_seconds(bucket) <= bound;
+			bucket++)
+			total = saturated_sum(total, h->counts[bucket]);
+		ret_points[i] = (struct metric_point){bound, (double)total};
+	}
+}
+
 static void
 add_iteration(struct metrics *metrics, const struct reading *reading)
 {
+	const struct exporter_options *options = reading->options;
 	const struct histogram *h = &reading->view.total->iteration;
-	struct metric_point points[COUNT(delay_bounds) + 1];
+	size_t count = options->delay_bound_count;
+	struct metric_point points[EXPORTER_BOUNDS_MAX + 1];
 	struct metric_sample sample = series_sample(reading);
+	struct native_room room;
 
-	for (size_t i = 0; i < COUNT(delay_bounds); i++) {
-		points[i].bound = delay_bounds[i];
-		points[i].value = (double)histogram_count_to(h, delay_bounds[i]);
-	}
-	sample.count = (double)histogram_total(h);
-	points[COUNT(delay_bounds)] = (struct metric_point){INFINITY, sample.count};
+	count_iterations(h, options->delay_bounds, count, points);
+	sample.count = points[count].value;
 	sample.points = points;
-	sample.point_count = COUNT(points);
+	sample.point_count = count + 1;
 	sample.sum = histogram_sum_seconds(h);
+	sample.exemplars = reading->exemplars;
+	sample.exemplar_count = reading->exemplar_count;
+	if (options->native_buckets)
+		native_iterations(h, options->native_buckets, &room, &sample.native);
 	metrics_add_to(metrics, reading->family, &sample);
 }
 
@@ -122,6 +162,7 @@ add_wakeup(struct metrics *metrics, const struct reading *reading)
 	const struct band_histogram *h = &reading->view.total->wakeup;
 	struct metric_point points[COUNT(wakeup_bounds) + 1];
 	struct metric_sample sample = series_sample(reading);
+	struct native_room room;
 
 	for (size_t i = 0; i < COUNT(wakeup_bounds); i++) {
 		points[i].bound = wakeup_bounds[i];
@@ -132,6 +173,9 @@ add_wakeup(struct metrics *metrics, const struct reading *reading)
 	sample.points = points;
 	sample.point_count = COUNT(points);
 	sample.sum = (double)h->sum_ns / 1e9;
+	if (reading->options->native_buckets)
+		native_wakeups(
+			h, reading->options->native_buckets, &room, &sample.native);
 	metrics_add_to(metrics, reading->family, &sample);
 }
 
@@ -277,7 +321,7 @@ collect_groups(const struct groups *groups, struct metrics *metrics)
 
 		add_value(metrics, "groupname", group.groupname, group.loops);
 	}
-	metrics_family(metrics, METRIC_GAUGE, "looplag_group_info",
+	metrics_family(metrics, METRIC_INFO, "looplag_group_info",
 		"Always 1; runtime is what the group's first process runs on.");
 	for (size_t i = 0; i < groups_count(groups); i++) {
 		struct group_view group = groups_view(groups, i);
@@ -316,7 +360,7 @@ collect_stats(const struct collector_stats *stats, struct metrics *metrics)
 		"Iterations of 10 ms and more that were overwritten before they were "
 		"read: stalls may have been among them.");
 	metrics_add(metrics, &(struct metric_sample){.value = (double)stats->missed});
-	metrics_family(metrics, METRIC_GAUGE, "looplag_build_info",
+	metrics_family(metrics, METRIC_INFO, "looplag_build_info",
 		"Always 1; the version of looplagd.");
 	add_value(metrics, "version", PACKAGE_VERSION, 1);
 }
@@ -351,6 +395,32 @@ collect_process(const struct process_stats *process, struct metrics *metrics)
 		process->threads);
 }
 
+/* The series' last stalls, newest first. */
+static void
+find_exemplars(struct reading *reading)
+{
+	reading->exemplar_count = 0;
+	for (size_t i = 0; i < SERIES_LAST_STALLS; i++) {
+		const struct series_stall *stall = &reading->view.last_stalls[i];
+		const struct metric_exemplar exemplar = {
+			.labels = {{"stall_id", stall->id},
+				{stall->pid ? "pid" : NULL, (uint64_t)stall->pid}},
+			.value = (double)stall->length_ns / 1e9,
+			.unix_seconds = (double)stall->ended_unix_ns / 1e9,
+		};
+		size_t place = reading->exemplar_count;
+
+		if (!stall->id)
+			continue;
+		for (; place && reading->exemplars[place - 1].unix_seconds <
+					exemplar.unix_seconds;
+			place--)
+			reading->exemplars[place] = reading->exemplars[place - 1];
+		reading->exemplars[place] = exemplar;
+		reading->exemplar_count++;
+	}
+}
+
 struct metrics *
 exporter_begin(void)
 {
@@ -363,13 +433,16 @@ exporter_begin(void)
 }
 
 void
-exporter_add_group(struct metrics *metrics, const struct groups *groups, size_t index)
+exporter_add_group(struct metrics *metrics, const struct groups *groups, size_t index,
+	const struct exporter_options *options)
 {
-	struct reading reading = {.group = groups_view(groups, index)};
+	struct reading reading = {
+		.options = options, .group = groups_view(groups, index)};
 
 	for (size_t i = 0; i < reading.group.series_count; i++) {
 		reading.view = groups_series_view(groups, index, i);
 		reading.life_seconds = (double)reading.view.total->life_ns / 1e9;
+		find_exemplars(&reading);
 		for (size_t j = 0; j < COUNT(series_families); j++) {
 			reading.family = j;
 			series_families[j].add(metrics, &reading);

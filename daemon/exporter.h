@@ -13,6 +13,15 @@ struct groups;
 struct metrics;
 struct process_stats;
 
+#define EXPORTER_BOUNDS_MAX 64
+
+struct exporter_options {
+	double delay_bounds[EXPORTER_BOUNDS_MAX]; /* rising */
+	size_t delay_bound_count;
+	unsigned native_buckets; /* at most so many in use; 0: no native histograms */
+	double booted_seconds;   /* when CLOCK_MONOTONIC was 0, in seconds of the epoch */
+};
+
 /* Metrics without a sample, the caller's. Names will be borrowed from the groups. NULL
  * without memory. */
 struct metrics *
@@ -20,7 +29,8 @@ exporter_begin(void);
 
 /* Add the series of a group, by its index; each group once, in that order. */
 void
-exporter_add_group(struct metrics *metrics, const struct groups *groups, size_t index);
+exporter_add_group(struct metrics *metrics, const struct groups *groups, size_t index,
+	const struct exporter_options *options);
 
 /* Add all that is not of series. */
 void

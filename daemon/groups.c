@@ -29,6 +29,9 @@ struct series {
 	struct stall_counters stalls;
 	unsigned stalled;
 	uint64_t stall_age_ns;
+	struct series_stall last_stalls[SERIES_LAST_STALLS];
+	bool started; /* started_ns is known */
+	uint64_t started_ns;
 };
 
 struct group {
@@ -282,6 +285,10 @@ void
 series_add(struct series *series, const struct counters *delta, uint64_t now_ns)
 {
 	series->changed = true;
+	if (!series->started) {
+		series->started = true;
+		series->started_ns = difference(now_ns, delta->life_ns);
+	}
 	counters_add(&series->total, delta);
 	window_add(&series->window, delta, now_ns);
 }
@@ -291,6 +298,9 @@ series_restore(struct series *series, const struct counters *total,
 	const struct stall_counters *stalls)
 {
 	series->changed = true;
+	/* No history is older than the machine's last start. */
+	series->started = true;
+	series->started_ns = 0;
 	counters_add(&series->total, total);
 	for (int i = 0; i < STALL_CAUSES; i++) {
 		series->stalls.count[i] =
@@ -363,13 +373,28 @@ series_begin_stall(struct series *series, int64_t started_unix_ns)
 		series->stalls.last_unix_ns = started_unix_ns;
 }
 
+/* The power of two of its milliseconds. */
+static unsigned
+length_class(uint64_t length_ns)
+{
+	unsigned class = 0;
+
+	for (uint64_t ms = length_ns / 1000000; ms > 1 && class < SERIES_LAST_STALLS - 1;
+		ms /= 2)
+		class ++;
+	return class;
+}
+
 void
-series_add_stall(struct series *series, enum stall_cause cause, uint64_t length_ns)
+series_add_stall(
+	struct series *series, enum stall_cause cause, const struct series_stall *stall)
 {
 	series->changed = true;
+	if (stall->id)
+		series->last_stalls[length_class(stall->length_ns)] = *stall;
 	series->stalls.count[cause]++;
 	series->stalls.length_ns[cause] =
-		saturated_sum(series->stalls.length_ns[cause], length_ns);
+		saturated_sum(series->stalls.length_ns[cause], stall->length_ns);
 }
 
 const char *
@@ -466,5 +491,7 @@ groups_series_view(const struct groups *groups, size_t group, size_t index)
 		.stalls = &series->stalls,
 		.stalled = series->stalled,
 		.stall_age_ns = series->stall_age_ns,
+		.last_stalls = series->last_stalls,
+		.started_ns = series->started_ns,
 	};
 }

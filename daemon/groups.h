@@ -35,6 +35,17 @@ struct stall_counters {
 	int64_t last_unix_ns; /* when the last one began, ended or not; 0: there was none */
 };
 
+/* A stall that has ended, by which others can be found. */
+struct series_stall {
+	uint64_t id; /* 0: none */
+	pid_t pid;   /* 0: unknown */
+	uint64_t length_ns;
+	int64_t ended_unix_ns;
+};
+
+/* The last stall is kept of each power of two of milliseconds. */
+#define SERIES_LAST_STALLS 16
+
 /* What a reader sees of a series. Borrowed until the next call that changes the groups. */
 struct series_view {
 	const char *loop;              /* label */
@@ -44,8 +55,10 @@ struct series_view {
 	size_t open_count;
 	unsigned loops; /* living loops */
 	const struct stall_counters *stalls;
-	unsigned stalled;      /* loops with an open stall */
-	uint64_t stall_age_ns; /* of the oldest of those */
+	unsigned stalled;                       /* loops with an open stall */
+	uint64_t stall_age_ns;                  /* of the oldest of those */
+	const struct series_stall *last_stalls; /* SERIES_LAST_STALLS of them */
+	uint64_t started_ns; /* its totals were 0 then, after the machine was booted */
 };
 
 struct group_view {
@@ -144,7 +157,8 @@ series_saw_stall(struct series *series, uint64_t age_ns);
 void
 series_begin_stall(struct series *series, int64_t started_unix_ns);
 void
-series_add_stall(struct series *series, enum stall_cause cause, uint64_t length_ns);
+series_add_stall(
+	struct series *series, enum stall_cause cause, const struct series_stall *stall);
 
 /* Its label, and its group's name. They stay, as groups and series are never forgotten. */
 const char *
@@ -197,6 +211,15 @@ series_delay_quantiles(const struct series_view *view, const struct counters *co
 void
 series_delay_buckets(const struct series_view *view, const struct counters *counters,
 	const double *limits, size_t count, double *ret_seconds);
+
+/*
+ * The seconds of loop life by how long an event would have waited: ret_seconds[i] for the
+ * band i of histogram.h. They add up to the life. Exact but for nanoseconds, and of the
+ * total none ever goes back.
+ */
+void
+series_delay_bands(const struct series_view *view, const struct counters *counters,
+	double ret_seconds[HISTOGRAM_BANDS]);
 
 /* Seconds of loop life in which an event would have waited longer than `limit` seconds. */
 double

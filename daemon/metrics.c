@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The model of what is exported: growing arrays of families, samples and points. */
+/* The model of what is exported: growing arrays of families and samples. */
 
 #include "config.h"
 
@@ -31,6 +31,45 @@ grow(void **array, size_t count, size_t size)
 	return true;
 }
 
+static void
+free_arrays(struct metric_sample *sample)
+{
+	free((void *)(uintptr_t)sample->points);
+	free((void *)(uintptr_t)sample->exemplars);
+	free((void *)(uintptr_t)sample->native.buckets);
+}
+
+/* Replace a borrowed array by a copy. Returns whether there was memory for it. */
+static bool
+own(const void **array, size_t count, size_t size)
+{
+	void *copy = NULL;
+
+	if (count) {
+		copy = reallocarray(NULL, count, size);
+		if (copy)
+			memcpy(copy, *array, count * size);
+	}
+	*array = copy;
+	return copy || !count;
+}
+
+/* Give the sample arrays of its own. */
+static bool
+own_arrays(struct metric_sample *sample)
+{
+	const void *points = sample->points, *exemplars = sample->exemplars,
+		   *buckets = sample->native.buckets;
+	bool good = own(&points, sample->point_count, sizeof(*sample->points));
+
+	good &= own(&exemplars, sample->exemplar_count, sizeof(*sample->exemplars));
+	good &= own(&buckets, sample->native.count, sizeof(*sample->native.buckets));
+	sample->points = points;
+	sample->exemplars = exemplars;
+	sample->native.buckets = buckets;
+	return good;
+}
+
 struct metrics *
 metrics_new(void)
 {
@@ -46,7 +85,7 @@ metrics_free(struct metrics *metrics)
 		struct metric_family *family = &metrics->families[i];
 
 		for (size_t j = 0; j < family->sample_count; j++)
-			free((void *)(uintptr_t)family->samples[j].points);
+			free_arrays(&family->samples[j]);
 		free(family->samples);
 	}
 	free(metrics->families);
@@ -79,31 +118,26 @@ metrics_add(struct metrics *metrics, const struct metric_sample *sample)
 void
 metrics_add_to(struct metrics *metrics, size_t index, const struct metric_sample *sample)
 {
-	size_t bytes = sample->point_count * sizeof(*sample->points);
+	struct metric_sample copy = *sample;
 	struct metric_family *family;
-	struct metric_point *points = NULL;
 	void *samples;
 
 	if (metrics->failed)
 		return;
-	assert(index < metrics->count);
+	assert(index < metrics->count && sample->point_count <= METRIC_POINTS_MAX &&
+		sample->exemplar_count <= METRIC_EXEMPLARS_MAX &&
+		sample->native.count <= METRIC_BUCKETS_MAX);
 	family = &metrics->families[index];
 	samples = family->samples;
-	if (!grow(&samples, family->sample_count, sizeof(*family->samples))) {
-		metrics->failed = true;
+	metrics->failed = !grow(&samples, family->sample_count, sizeof(*family->samples));
+	if (metrics->failed)
 		return;
-	}
 	family->samples = samples;
-	if (bytes) {
-		points = malloc(bytes);
-		if (!points) {
-			metrics->failed = true;
-			return;
-		}
-		memcpy(points, sample->points, bytes);
-	}
-	family->samples[family->sample_count] = *sample;
-	family->samples[family->sample_count++].points = points;
+	metrics->failed = !own_arrays(&copy);
+	if (metrics->failed)
+		free_arrays(&copy);
+	else
+		family->samples[family->sample_count++] = copy;
 }
 
 bool
@@ -122,4 +156,36 @@ const struct metric_family *
 metrics_get(const struct metrics *metrics, size_t index)
 {
 	return &metrics->families[index];
+}
+
+static bool
+has_suffix(const char *text, size_t length, const char *suffix)
+{
+	size_t bytes = strlen(suffix);
+
+	return length > bytes && memcmp(text + length - bytes, suffix, bytes) == 0;
+}
+
+const char *
+metrics_unit(const struct metric_family *family)
+{
+	static const char *const suffixes[] = {"_seconds", "_bytes"};
+	size_t length = strlen(family->name);
+
+	if (has_suffix(family->name, length, "_total"))
+		length -= strlen("_total");
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
+		if (has_suffix(family->name, length, suffixes[i]))
+			return suffixes[i] + 1;
+	return NULL;
+}
+
+const struct metric_exemplar *
+metrics_exemplar(const struct metric_sample *sample, double low, double high)
+{
+	for (size_t i = 0; i < sample->exemplar_count; i++)
+		if (sample->exemplars[i].value > low &&
+			sample->exemplars[i].value <= high)
+			return &sample->exemplars[i];
+	return NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The model of what is exported: families of samples, independent of any format. Built
- * anew for each scrape, then given to a writer (text.h).
+ * anew for each scrape, then given to a writer (text.h, openmetrics.h, protobuf.h).
  *
  * Names, help texts and label values are borrowed and must outlive the model; all else is
  * copied. Running out of memory is remembered (metrics_failed), so that whoever fills the
@@ -12,8 +12,16 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_SUMMARY };
+/* A counter's name ends in _total, that of an info, a gauge of 1 with labels, in _info. */
+enum metric_type {
+	METRIC_COUNTER,
+	METRIC_GAUGE,
+	METRIC_INFO,
+	METRIC_HISTOGRAM,
+	METRIC_SUMMARY
+};
 
 struct metric_label {
 	const char *name;
@@ -27,7 +35,38 @@ struct metric_point {
 	double value;
 };
 
+/* One of the things that were counted. Labels are numbers; they end at the first without
+ * a name. */
+#define METRIC_EXEMPLAR_LABELS 2
+struct metric_exemplar {
+	struct {
+		const char *name;
+		uint64_t value;
+	} labels[METRIC_EXEMPLAR_LABELS];
+	double value; /* as it was observed */
+	double unix_seconds;
+};
+
+/* A native histogram: bucket i ends at 2^(i / 2^schema). */
+struct metric_bucket {
+	int index;
+	double value;
+};
+struct metric_native {
+	int schema;
+	bool whole; /* values are whole numbers below 2^53, and all of them add up */
+	double zero_threshold; /* 0: there is no native histogram */
+	double zero_value;
+	const struct metric_bucket *buckets; /* in their order, without empty ones */
+	size_t count;
+};
+
+/* No sample has more. */
+#define METRIC_POINTS_MAX 128
+#define METRIC_EXEMPLARS_MAX 16
+#define METRIC_BUCKETS_MAX 1024
 #define METRIC_LABELS 3
+#define METRIC_LABEL_BYTES 512 /* of a value, with the final 0; more is not written */
 
 struct metric_sample {
 	struct metric_label labels[METRIC_LABELS]; /* ends at the first without a name */
@@ -36,6 +75,10 @@ struct metric_sample {
 	double sum;
 	const struct metric_point *points;
 	size_t point_count;
+	const struct metric_exemplar *exemplars; /* histogram; newest first */
+	size_t exemplar_count;
+	struct metric_native native; /* histogram */
+	double started_seconds;      /* counting from zero, of the epoch; 0: unknown */
 };
 
 struct metric_family {
@@ -58,7 +101,7 @@ void
 metrics_family(struct metrics *metrics, enum metric_type type, const char *name,
 	const char *help);
 
-/* Add a sample, and a copy of its points, to the last family, or to one by its index. */
+/* Add a sample, and a copy of its arrays, to the last family, or to one by its index. */
 void
 metrics_add(struct metrics *metrics, const struct metric_sample *sample);
 void
@@ -69,10 +112,23 @@ metrics_add_to(
 bool
 metrics_failed(const struct metrics *metrics);
 
+/* How far a writer has come; it begins with zeros. */
+struct metrics_position {
+	size_t family, sample;
+};
+
 /* For writers. */
 size_t
 metrics_count(const struct metrics *metrics);
 const struct metric_family *
 metrics_get(const struct metrics *metrics, size_t index);
+
+/* The base unit at the end of the family's name, or NULL. */
+const char *
+metrics_unit(const struct metric_family *family);
+
+/* The newest exemplar above `low` and not above `high`, or NULL. */
+const struct metric_exemplar *
+metrics_exemplar(const struct metric_sample *sample, double low, double high);
 
 #endif

@@ -10,12 +10,15 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "daemon/accept.h"
 #include "daemon/alerting.h"
 #include "daemon/api_alerts.h"
 #include "daemon/api_stalls.h"
 #include "daemon/collector.h"
 #include "daemon/event.h"
 #include "daemon/http.h"
+#include "daemon/openmetrics.h"
+#include "daemon/protobuf.h"
 #include "daemon/slow_pages.h"
 #include "daemon/text.h"
 
@@ -51,14 +54,27 @@ reply_with(int status, const char *content_type, char *text, FILE *out)
 	return reply;
 }
 
+/* The page's variants are the formats. */
+static unsigned
+choose_format(const char *accept)
+{
+	return accept_choose(accept);
+}
+
 static struct http_reply
 show_metrics(void *arg, const struct http_request *request, FILE *out,
 	struct http_work **ret_work)
 {
+	static const char *const types[] = {
+		[ACCEPT_TEXT] = TEXT_CONTENT_TYPE,
+		[ACCEPT_OPENMETRICS] = OPENMETRICS_CONTENT_TYPE,
+		[ACCEPT_PROTOBUF] = PROTOBUF_CONTENT_TYPE,
+	};
 	const struct pages *pages = arg;
 
-	return reply_slowly(
-		TEXT_CONTENT_TYPE, slow_pages_metrics(&pages->sources), ret_work);
+	return reply_slowly(types[request->variant],
+		slow_pages_metrics(&pages->sources, (enum accept_format)request->variant),
+		ret_work);
 }
 
 static struct http_reply
@@ -159,7 +175,11 @@ pages_new(struct collector *collector, const struct reload *reload,
 	if (!pages)
 		return NULL;
 	*pages = (struct pages){
-		.sources = {collector, reload, alerting, NULL},
+		.sources = {.collector = collector,
+			.reload = reload,
+			.alerting = alerting,
+			.booted_seconds =
+				((double)event_unix_ns() - (double)event_now_ns()) / 1e9},
 		.telemetry_path = telemetry_path,
 		.routes =
 			{
@@ -176,7 +196,8 @@ pages_new(struct collector *collector, const struct reload *reload,
 					.queries = true},
 				{.path = telemetry_path,
 					.fn = show_metrics,
-					.queued = true},
+					.queued = true,
+					.choose = choose_format},
 			},
 	};
 	return pages;

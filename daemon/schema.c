@@ -15,12 +15,17 @@
 #include "daemon/document.h"
 #include "daemon/duration.h"
 #include "daemon/mistakes.h"
+#include "daemon/native.h"
 #include "daemon/pattern.h"
 #include "daemon/similar.h"
 
 #define DEFAULT_ALERTS                                                                 \
 	"[{name: delay_high, type: delay, quantile: 0.99, above: 100ms, below: 80ms, " \
 	"for: 1m}, {name: stalled, type: stalled, above: 1s}]"
+
+#define DEFAULT_BUCKETS                                                      \
+	"[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, " \
+	"5, 10, 30, 60]"
 
 #define TOP(field) offsetof(struct configuration, field)
 #define ALERT(field) offsetof(struct configuration_alert, field)
@@ -34,6 +39,12 @@ static const struct schema_option options[] = {
 		"Take the stacks of stalled loops."},
 	{SCHEMA_TOP, "captures_per_minute", SCHEMA_COUNT, TOP(captures_per_minute), 1,
 		6000, "30", false, "How many stacks may be taken in a group."},
+	{SCHEMA_TOP, "delay_buckets", SCHEMA_BUCKETS, 0, 0, CONFIGURATION_BUCKETS_MAX,
+		DEFAULT_BUCKETS, false,
+		"Upper bounds of the buckets of delays and iterations, in seconds."},
+	{SCHEMA_TOP, "native_buckets", SCHEMA_COUNT, TOP(native_buckets),
+		NATIVE_BUDGET_MIN, 1000, "160", false,
+		"How many buckets of a native histogram may be in use."},
 	{SCHEMA_TOP, "alerts", SCHEMA_ALERTS, 0, 0, CONFIGURATION_ALERTS_MAX,
 		DEFAULT_ALERTS, false, "When to raise an alarm."},
 	{SCHEMA_TOP, "groups", SCHEMA_GROUPS, 0, 0, CONFIGURATION_RULES_MAX, "[]", false,
@@ -142,6 +153,12 @@ describe(const struct schema_option *option, char ret_text[EXPECTED_BYTES])
 		break;
 	case SCHEMA_KIND:
 		strcpy(ret_text, "delay, stalled or starved");
+		break;
+	case SCHEMA_BUCKETS:
+		snprintf(ret_text, EXPECTED_BYTES,
+			"a list of 1 to %g numbers of seconds, rising, from 0.000001 to "
+			"256",
+			option->most);
 		break;
 	case SCHEMA_ALERTS:
 	case SCHEMA_GROUPS:
@@ -296,6 +313,7 @@ schema_set(const struct schema_option *option, const struct document_node *node,
 	case SCHEMA_KIND:
 		wrong = set_kind(text, place);
 		break;
+	case SCHEMA_BUCKETS:
 	case SCHEMA_ALERTS:
 	case SCHEMA_GROUPS:
 		break;

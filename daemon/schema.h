@@ -33,7 +33,8 @@ enum schema_type {
 	SCHEMA_TEMPLATE, /* char * */
 	SCHEMA_PATTERN,  /* struct pattern * */
 	SCHEMA_KIND,     /* enum configuration_alert_type */
-	SCHEMA_ALERTS,   /* lists, which configuration.c reads */
+	SCHEMA_BUCKETS,  /* lists, which configuration.c reads */
+	SCHEMA_ALERTS,
 	SCHEMA_GROUPS
 };
 

@@ -81,6 +81,24 @@ series_delay_buckets(const struct series_view *view, const struct counters *coun
 	}
 }
 
+void
+series_delay_bands(const struct series_view *view, const struct counters *counters,
+	double ret_seconds[HISTOGRAM_BANDS])
+{
+	/* At the ends of all bands but the last one, where they are exact: what an iteration
+	 * that still lasts adds is never more than what it adds when it has ended. */
+	uint64_t ends_ns[HISTOGRAM_BANDS - 1], excess_ns[HISTOGRAM_BANDS - 1];
+	unsigned last = HISTOGRAM_BANDS - 1;
+
+	for (unsigned i = 0; i < last; i++)
+		ends_ns[i] = histogram_upper_ns(i * HISTOGRAM_PER_BAND);
+	excesses_ns(view, counters, ends_ns, last, excess_ns);
+	ret_seconds[0] = seconds(difference(counters->life_ns, excess_ns[0]));
+	for (unsigned i = 1; i < last; i++)
+		ret_seconds[i] = seconds(difference(excess_ns[i - 1], excess_ns[i]));
+	ret_seconds[last] = seconds(excess_ns[last - 1]);
+}
+
 double
 series_excess_seconds(
 	const struct series_view *view, const struct counters *counters, double limit)

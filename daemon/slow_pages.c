@@ -7,17 +7,23 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/alerting.h"
 #include "daemon/api.h"
 #include "daemon/api_stalls.h"
 #include "daemon/collector.h"
+#include "daemon/configuration.h"
 #include "daemon/exporter.h"
 #include "daemon/groups.h"
 #include "daemon/metrics.h"
+#include "daemon/openmetrics.h"
 #include "daemon/process.h"
+#include "daemon/protobuf.h"
 #include "daemon/reload.h"
 #include "daemon/text.h"
+
+_Static_assert(CONFIGURATION_BUCKETS_MAX == EXPORTER_BOUNDS_MAX, "the same bounds");
 
 struct slow_page {
 	struct http_work work; /* first: it is this one */
@@ -27,7 +33,10 @@ struct slow_page {
 	size_t group; /* to be read next, after what is in none */
 	bool begun, saved;
 	struct metrics *metrics; /* or NULL */
-	struct text_position position;
+	struct exporter_options options;
+	enum accept_format format;
+	struct metrics_position position;
+	struct protobuf *protobuf; /* NULL: another format */
 	struct api_stalls *stalls; /* or NULL */
 };
 
@@ -60,6 +69,7 @@ free_page(struct http_work *work)
 {
 	struct slow_page *page = (struct slow_page *)work;
 
+	protobuf_free(page->protobuf);
 	metrics_free(page->metrics);
 	api_stalls_free(page->stalls);
 	free(page);
@@ -81,9 +91,24 @@ new_page(const struct slow_pages_sources *sources)
 static int
 tell_metrics(struct slow_page *page, size_t group, FILE *out)
 {
-	exporter_add_group(
-		page->metrics, collector_groups(page->sources->collector), group);
+	exporter_add_group(page->metrics, collector_groups(page->sources->collector),
+		group, &page->options);
 	return 0;
+}
+
+/* Write some more. Returns 1 while there is more, 0 or -errno. */
+static int
+write_metrics(struct slow_page *page, FILE *out)
+{
+	switch (page->format) {
+	case ACCEPT_TEXT:
+		return text_write_some(out, page->metrics, &page->position);
+	case ACCEPT_OPENMETRICS:
+		return openmetrics_write_some(out, page->metrics, &page->position);
+	case ACCEPT_PROTOBUF:
+		break;
+	}
+	return protobuf_write_some(page->protobuf, out);
 }
 
 /* Collect the rest, and write all of it. */
@@ -105,11 +130,28 @@ finish_metrics(struct slow_page *page, FILE *out)
 		page->saved = true;
 		return metrics_failed(page->metrics) ? -ENOMEM : 1;
 	}
-	return text_write_some(out, page->metrics, &page->position);
+	return write_metrics(page, out);
+}
+
+/* As it is configured now: the page stays the same when that changes meanwhile. */
+static struct exporter_options
+find_options(const struct slow_pages_sources *sources, enum accept_format format)
+{
+	const struct configuration *config = reload_configuration(sources->reload);
+	struct exporter_options options = {
+		.delay_bound_count = config->delay_bucket_count,
+		.booted_seconds = sources->booted_seconds,
+	};
+
+	memcpy(options.delay_bounds, config->delay_buckets, sizeof(options.delay_bounds));
+	/* The others have no place for them. */
+	if (format == ACCEPT_PROTOBUF)
+		options.native_buckets = config->native_buckets;
+	return options;
 }
 
 struct http_work *
-slow_pages_metrics(const struct slow_pages_sources *sources)
+slow_pages_metrics(const struct slow_pages_sources *sources, enum accept_format format)
 {
 	struct slow_page *page = new_page(sources);
 
@@ -117,8 +159,12 @@ slow_pages_metrics(const struct slow_pages_sources *sources)
 		return NULL;
 	page->tell = tell_metrics;
 	page->finish = finish_metrics;
+	page->format = format;
+	page->options = find_options(sources, format);
 	page->metrics = exporter_begin();
-	if (page->metrics)
+	if (page->metrics && format == ACCEPT_PROTOBUF)
+		page->protobuf = protobuf_new(page->metrics);
+	if (page->metrics && (page->protobuf || format != ACCEPT_PROTOBUF))
 		return &page->work;
 	free_page(&page->work);
 	return NULL;

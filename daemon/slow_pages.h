@@ -7,6 +7,7 @@
 #ifndef LOOPLAG_DAEMON_SLOW_PAGES_H
 #define LOOPLAG_DAEMON_SLOW_PAGES_H
 
+#include "daemon/accept.h"
 #include "daemon/http.h"
 
 struct alerting;
@@ -20,12 +21,13 @@ struct slow_pages_sources {
 	const struct reload *reload;
 	const struct alerting *alerting;
 	const struct http *http; /* NULL until it serves */
+	double booted_seconds;   /* when CLOCK_MONOTONIC was 0, in seconds of the epoch */
 };
 
 /* Each is the server's to free; NULL without memory. The last one takes over what was asked
  * for, unless it fails. */
 struct http_work *
-slow_pages_metrics(const struct slow_pages_sources *sources);
+slow_pages_metrics(const struct slow_pages_sources *sources, enum accept_format format);
 struct http_work *
 slow_pages_groups(const struct slow_pages_sources *sources);
 struct http_work *

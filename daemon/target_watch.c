@@ -130,6 +130,7 @@ end(struct target *target, uint32_t index, const struct episode *episode)
 	struct slot *slot = target->slots[index];
 	struct stalls *stalls = target->stalls->stalls;
 	struct slot_watch *watch = &slot->watch;
+	struct series_stall ended = {.length_ns = episode->length_ns};
 	const struct stall *stall;
 	struct stalls_cause cause;
 
@@ -138,8 +139,12 @@ end(struct target *target, uint32_t index, const struct episode *episode)
 	stalls_end(stalls, watch->id, episode->length_ns, &cause);
 	/* The samples may have told more. */
 	stall = stalls_find(stalls, watch->id);
-	series_add_stall(
-		watch->series, stall ? stall->cause : cause.cause, episode->length_ns);
+	if (stall) {
+		ended.id = stall->id;
+		ended.pid = stall->pid;
+		ended.ended_unix_ns = stall->started_unix_ns + (int64_t)stall->length_ns;
+	}
+	series_add_stall(watch->series, stall ? stall->cause : cause.cause, &ended);
 	watch->open = false;
 	watch->id = 0;
 }

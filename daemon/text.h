@@ -4,20 +4,16 @@
 #define LOOPLAG_DAEMON_TEXT_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdio.h>
 
 struct metrics;
+struct metrics_position;
 
 #define TEXT_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
-/* How far a page is written; it begins with zeros. */
-struct text_position {
-	size_t family, sample;
-};
-
 /* Write on, a few dozen lines or some more. Returns whether there is more to write. */
 bool
-text_write_some(FILE *out, const struct metrics *metrics, struct text_position *position);
+text_write_some(
+	FILE *out, const struct metrics *metrics, struct metrics_position *position);
 
 #endif

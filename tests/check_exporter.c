@@ -23,6 +23,13 @@
 #define SECOND 1000000000ull
 #define MS 1000000ull
 
+static const struct exporter_options options = {
+	.delay_bounds = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
+		5, 10, 30, 60},
+	.delay_bound_count = 15,
+	.native_buckets = 160,
+	.booted_seconds = 1000000000,
+};
 static struct groups *groups;
 static struct series *loop;
 static struct collector_stats stats;
@@ -53,7 +60,7 @@ collect(void)
 	metrics = exporter_begin();
 	ck_assert_ptr_nonnull(metrics);
 	for (size_t i = 0; i < groups_count(groups); i++)
-		exporter_add_group(metrics, groups, i);
+		exporter_add_group(metrics, groups, i, &options);
 	exporter_finish(metrics, groups, &stats, &process);
 	ck_assert(!metrics_failed(metrics));
 }
@@ -373,7 +380,7 @@ END_TEST
 
 START_TEST(promtool_has_nothing_to_say_against_it)
 {
-	struct text_position position = {0};
+	struct metrics_position position = {0};
 	FILE *promtool;
 
 	if (system("command -v promtool >/dev/null 2>&1")) {

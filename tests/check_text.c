@@ -16,7 +16,7 @@
 static char *
 text_of(struct metrics *metrics)
 {
-	struct text_position position = {0};
+	struct metrics_position position = {0};
 	size_t length = 0;
 	char *text = NULL;
 	FILE *out = open_memstream(&text, &length);

@@ -80,7 +80,7 @@ static void
 show(struct groups *groups, struct targets *targets, const struct collector_stats *stats)
 {
 	static const struct process_stats process;
-	struct text_position position = {0};
+	struct metrics_position position = {0};
 	struct metrics *metrics = exporter_begin();
 	size_t size = 0;
 	char *text = NULL;
