@@ -9,16 +9,14 @@
 #include "daemon/configuration.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "daemon/document.h"
 #include "daemon/mistakes.h"
 #include "daemon/pattern.h"
 #include "daemon/schema.h"
+#include "daemon/text_file.h"
 
 #define ALERT_SECTIONS (SCHEMA_ALERT | SCHEMA_DELAY | SCHEMA_STALLED | SCHEMA_STARVED)
 #define DEFAULT_PATH "defaults"
@@ -408,59 +406,15 @@ configuration_default(void)
 	return config;
 }
 
-/* All of a file. Returns 0 or -errno; -EFBIG if it is absurdly long. */
-static int
-read_file(const char *path, char **ret_text, size_t *ret_length)
-{
-	/* A FIFO must not keep the daemon waiting. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	size_t used = 0;
-	struct stat stat;
-	char *text;
-	ssize_t n;
-	int r = 0;
-
-	if (fd < 0)
-		return -errno;
-	text = malloc(CONFIGURATION_FILE_BYTES_MAX + 1);
-	if (!text)
-		r = -ENOMEM;
-	else if (fstat(fd, &stat) < 0)
-		r = -errno;
-	else if (!S_ISREG(stat.st_mode))
-		r = S_ISDIR(stat.st_mode) ? -EISDIR : -EINVAL;
-	while (r == 0 && used <= CONFIGURATION_FILE_BYTES_MAX) {
-		n = read(fd, text + used, CONFIGURATION_FILE_BYTES_MAX + 1 - used);
-		if (n < 0)
-			r = -errno;
-		if (n <= 0)
-			break;
-		used += (size_t)n;
-	}
-	close(fd);
-	if (used > CONFIGURATION_FILE_BYTES_MAX)
-		r = -EFBIG;
-	if (r < 0) {
-		free(text);
-		return r;
-	}
-	*ret_text = text;
-	*ret_length = used;
-	return 0;
-}
-
 int
 configuration_load(const char *path, FILE *err, struct configuration **ret_configuration)
 {
 	size_t length = 0;
 	char *text = NULL;
-	int r = read_file(path, &text, &length);
+	int r = text_file_read(path, &text, &length);
 
 	if (r < 0) {
-		fprintf(err, "%s: cannot be read: %s\n", path,
-			r == -EINVAL  ? "it is no regular file"
-			: r == -EFBIG ? "it is longer than 1 MiB"
-				      : strerror(-r));
+		fprintf(err, "%s: cannot be read: %s\n", path, text_file_error(r));
 		return r;
 	}
 	r = configuration_parse(text, length, path, err, ret_configuration);

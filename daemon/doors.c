@@ -22,6 +22,7 @@
 #include "daemon/event.h"
 #include "daemon/http.h"
 #include "daemon/log.h"
+#include "daemon/web_access.h"
 
 /* What a connection may have sent and nobody has looked at. */
 #define INPUT_BYTES 32768
@@ -30,11 +31,14 @@
 /* Of all descriptors that we may have; the others are for targets. */
 #define CONNECTIONS_SHARE 8
 #define ACCEPTS_AT_ONCE 16
+/* The same where each costs a signature. */
+#define HANDSHAKES_AT_ONCE 2
 #define PAUSE_NS 100000000ull
 
 struct doors {
-	struct event_loop *loop; /* borrowed */
-	struct evhttp *evhttp;   /* the same */
+	struct event_loop *loop;   /* borrowed */
+	struct evhttp *evhttp;     /* the same */
+	struct web_access *access; /* the same */
 	struct connections *connections;
 	struct evconnlistener *listeners[HTTP_SOCKETS];
 	size_t count;
@@ -74,14 +78,19 @@ pause_accepting(struct doors *doors, uint64_t pause_ns)
 static struct bufferevent *
 connection_cb(struct event_base *base, void *arg)
 {
-	struct bufferevent *stream = bufferevent_socket_new(base, -1, 0);
 	struct doors *doors = arg;
+	struct bufferevent *stream;
+	unsigned at_once;
 
+	web_access_look(doors->access);
+	at_once =
+		web_access_has_tls(doors->access) ? HANDSHAKES_AT_ONCE : ACCEPTS_AT_ONCE;
+	stream = web_access_stream(doors->access, base);
 	if (stream)
 		bufferevent_setwatermark(stream, EV_READ, 0, INPUT_BYTES);
 	connections_accepted(doors->connections, event_now_ns());
 	/* libevent would go on for as long as there are any. */
-	if (++doors->accepted >= ACCEPTS_AT_ONCE)
+	if (++doors->accepted >= at_once)
 		pause_accepting(doors, 0);
 	return stream;
 }
@@ -118,7 +127,7 @@ connection_limit(void)
 }
 
 struct doors *
-doors_new(struct event_loop *loop, struct evhttp *evhttp)
+doors_new(struct event_loop *loop, struct evhttp *evhttp, struct web_access *access)
 {
 	struct doors *doors = calloc(1, sizeof(*doors));
 
@@ -126,6 +135,7 @@ doors_new(struct event_loop *loop, struct evhttp *evhttp)
 		return NULL;
 	doors->loop = loop;
 	doors->evhttp = evhttp;
+	doors->access = access;
 	doors->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	doors->connections = connections_new(connection_limit());
 	if (!doors->connections) {

@@ -9,14 +9,15 @@
 struct connections;
 struct doors;
 struct event_loop;
+struct web_access;
 
 /* libevent's. */
 struct evhttp;
 
-/* The doors of a server, one in a process, both borrowed. NULL without memory. Freed after
+/* The doors of a server, one in a process, all borrowed. NULL without memory. Freed after
  * the server. */
 struct doors *
-doors_new(struct event_loop *loop, struct evhttp *evhttp);
+doors_new(struct event_loop *loop, struct evhttp *evhttp, struct web_access *access);
 void
 doors_free(struct doors *doors);
 

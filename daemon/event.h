@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The event loop. With http.c and doors.c the only file that knows libevent: others watch
- * descriptors, signals and the clock through this. Not thread-safe: one thread owns a loop.
+ * The event loop. With the HTTP server (http.c and its parts, web_access.c, tls.c) the only
+ * file that knows libevent: others watch descriptors, signals and the clock through this.
+ * Not thread-safe: one thread owns a loop.
  */
 #ifndef LOOPLAG_DAEMON_EVENT_H
 #define LOOPLAG_DAEMON_EVENT_H

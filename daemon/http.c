@@ -23,11 +23,15 @@
 #include <event2/event.h>
 #include <event2/http.h>
 
+#include "daemon/admission.h"
 #include "daemon/body.h"
 #include "daemon/connections.h"
 #include "daemon/doors.h"
 #include "daemon/event.h"
 #include "daemon/metrics.h"
+#include "daemon/reply.h"
+#include "daemon/tls.h"
+#include "daemon/web_access.h"
 
 #define HEADERS_BYTES 16384
 #define BODY_BYTES 4096
@@ -47,6 +51,9 @@
 	(EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | \
 		EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE |    \
 		EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH)
+
+#define GETS (EVHTTP_REQ_GET | EVHTTP_REQ_HEAD)
+#define POSTS (EVHTTP_REQ_POST | EVHTTP_REQ_PUT)
 
 enum refusal { REFUSED_BUSY, REFUSED_SLOW, REFUSED_TIMEOUT, REFUSALS };
 
@@ -79,15 +86,15 @@ TAILQ_HEAD(pages_list, page);
 struct http {
 	struct event_loop *loop; /* borrowed */
 	struct evhttp *evhttp;
-	const struct http_route *routes;
-	size_t count;
-	void *arg;
+	struct http_options options;
+	struct admission *admission;
 	struct doors *doors;
 	struct connections *connections; /* theirs */
 	struct event_watch *look;
 	struct event_watch *making; /* or NULL: no page is queued */
 	struct pages_list queued, made;
-	size_t answers; /* of all pages */
+	size_t answers; /* of all pages, and requests that are not let in yet */
+	size_t waiting; /* of the answers, those whose pages are not made yet */
 	uint64_t refused[REFUSALS];
 	void (*done)(void *arg); /* drained, or NULL */
 	void *done_arg;
@@ -105,6 +112,17 @@ end_drain(void *arg)
 	http->done = NULL;
 	if (done)
 		done(http->done_arg);
+}
+
+/* One request less has to be answered. */
+static void
+leave(void *arg)
+{
+	struct http *http = arg;
+
+	http->answers--;
+	if (!http->answers && http->done)
+		end_drain(http);
 }
 
 static void
@@ -139,9 +157,7 @@ answer_free(struct answer *answer)
 	TAILQ_REMOVE(&page->answers, answer, entry);
 	if (http) {
 		connections_end(http->connections, answer->connection, event_now_ns());
-		http->answers--;
-		if (!http->answers && http->done)
-			end_drain(http);
+		leave(http);
 	}
 	free(answer);
 	release(page);
@@ -155,40 +171,6 @@ piece_cb(const void *data, size_t bytes, void *arg)
 
 	if (!--answer->pieces)
 		answer_free(answer);
-}
-
-/* Hand an answer over to evhttp. HEAD only counts the body: evhttp would send it. */
-static void
-send_reply(struct evhttp_request *request, const struct http_reply *reply, size_t bytes,
-	struct evbuffer *body)
-{
-	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
-	struct evhttp_connection *connection = evhttp_request_get_connection(request);
-	char length[24];
-
-	snprintf(length, sizeof(length), "%zu", bytes);
-	evhttp_add_header(headers, "Content-Length", length);
-	evhttp_add_header(headers, "Content-Type", reply->content_type);
-	evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
-	evhttp_send_reply(request, reply->status, NULL, body);
-	/* evhttp would take what comes next, without end, and for the end of the stream
-	 * it would drop the answer of who has only closed one half. */
-	if (connection)
-		bufferevent_disable(
-			evhttp_connection_get_bufferevent(connection), EV_READ);
-}
-
-static void
-send_text(struct evhttp_request *request, int status, const char *text)
-{
-	const struct http_reply reply = {status, "text/plain; charset=utf-8"};
-	struct evbuffer *body = evbuffer_new();
-
-	if (body && evhttp_request_get_command(request) != EVHTTP_REQ_HEAD)
-		evbuffer_add(body, text, strlen(text));
-	send_reply(request, &reply, strlen(text), body);
-	if (body)
-		evbuffer_free(body);
 }
 
 /* Send all pieces of the page; false: out of memory. */
@@ -219,10 +201,11 @@ send_answer(struct answer *answer)
 
 	answer->request = NULL;
 	answer->pieces = 1;
+	page->http->waiting--;
 	if (body && page->reply.status && (head || add_pieces(answer, body)))
-		send_reply(request, &page->reply, body_bytes(page->body), body);
+		reply_send(request, &page->reply, body_bytes(page->body), body);
 	else
-		send_text(request, HTTP_INTERNAL, "Out of memory.\n");
+		reply_text(request, HTTP_INTERNAL, "Out of memory.\n");
 	if (body)
 		evbuffer_free(body);
 	piece_cb(NULL, 0, answer);
@@ -258,7 +241,8 @@ begin_page(struct page *page)
 	page->body = body_new(&page->out);
 	if (!page->body)
 		return -ENOMEM;
-	page->reply = page->route->fn(http->arg, &page->request, page->out, &page->work);
+	page->reply = page->route->fn(
+		http->options.arg, &page->request, page->out, &page->work);
 	return page->work != NULL;
 }
 
@@ -366,12 +350,10 @@ page_new(struct http *http, const struct http_route *route,
 static void
 refuse(struct http *http, struct evhttp_request *request, const char *why)
 {
-	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
-
 	http->refused[REFUSED_BUSY]++;
-	evhttp_add_header(headers, "Retry-After", "1");
-	evhttp_add_header(headers, "Connection", "close");
-	send_text(request, HTTP_SERVUNAVAIL, why);
+	reply_add_header(request, "Retry-After", "1");
+	reply_add_header(request, "Connection", "close");
+	reply_text(request, HTTP_SERVUNAVAIL, why);
 }
 
 static struct http_request
@@ -402,6 +384,12 @@ serve(struct http *http, const struct http_route *route, struct evhttp_request *
 		refuse(http, request, "looplagd is ending.\n");
 		return;
 	}
+	if (route->queued && http->options.max_requests &&
+		http->waiting >= http->options.max_requests) {
+		refuse(http, request,
+			"Limit of concurrent requests reached, try again later.\n");
+		return;
+	}
 	if (find_page(http, route, &asked, &page) < 0) {
 		refuse(http, request, "Too many such requests wait already.\n");
 		return;
@@ -411,7 +399,7 @@ serve(struct http *http, const struct http_route *route, struct evhttp_request *
 	if (page)
 		answer = calloc(1, sizeof(*answer));
 	if (!answer) {
-		send_text(request, HTTP_INTERNAL, "Out of memory.\n");
+		reply_text(request, HTTP_INTERNAL, "Out of memory.\n");
 		return;
 	}
 	answer->page = page;
@@ -420,6 +408,7 @@ serve(struct http *http, const struct http_route *route, struct evhttp_request *
 		http->connections, bufferevent_getfd(stream), event_now_ns());
 	TAILQ_INSERT_TAIL(&page->answers, answer, entry);
 	http->answers++;
+	http->waiting++;
 	if (!route->queued)
 		make_at_once(page);
 	else if (!http->making)
@@ -427,35 +416,44 @@ serve(struct http *http, const struct http_route *route, struct evhttp_request *
 }
 
 static void
-refuse_method(struct evhttp_request *request)
+refuse_method(struct evhttp_request *request, bool posts)
 {
-	evhttp_add_header(
-		evhttp_request_get_output_headers(request), "Allow", "GET, HEAD");
-	send_text(request, HTTP_BADMETHOD, "Only GET and HEAD are served.\n");
+	reply_add_header(request, "Allow", posts ? "POST, PUT" : "GET, HEAD");
+	reply_text(request, HTTP_BADMETHOD,
+		posts ? "Only POST and PUT do this.\n"
+		      : "Only GET and HEAD are served.\n");
+}
+
+/* Answer a request that is let in. */
+static void
+enter(void *arg, struct evhttp_request *request)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+	const char *path = evhttp_uri_get_path(uri);
+	enum evhttp_cmd_type method = evhttp_request_get_command(request);
+	const struct http_route *route = NULL;
+	struct http *http = arg;
+
+	for (size_t i = 0; path && i < http->options.count && !route; i++)
+		if (!strcmp(path, http->options.routes[i].path))
+			route = &http->options.routes[i];
+	/* A CONNECT has no path. */
+	if (!route && method != EVHTTP_REQ_CONNECT)
+		reply_text(request, HTTP_NOTFOUND, "Not found; / says what there is.\n");
+	else if (!route || !(method & (route->posts ? POSTS : GETS)))
+		refuse_method(request, route && route->posts);
+	else
+		serve(http, route, request);
+	leave(http);
 }
 
 static void
 request_cb(struct evhttp_request *request, void *arg)
 {
-	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
-	const char *path = evhttp_uri_get_path(uri);
-	enum evhttp_cmd_type method = evhttp_request_get_command(request);
 	struct http *http = arg;
 
-	for (size_t i = 0; path && i < http->count; i++) {
-		if (strcmp(path, http->routes[i].path))
-			continue;
-		if (method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD)
-			serve(http, &http->routes[i], request);
-		else
-			refuse_method(request);
-		return;
-	}
-	/* It has no path. */
-	if (method == EVHTTP_REQ_CONNECT)
-		refuse_method(request);
-	else
-		send_text(request, HTTP_NOTFOUND, "Not found; / says what there is.\n");
+	http->answers++;
+	admission_ask(http->admission, request);
 }
 
 static void
@@ -468,24 +466,23 @@ look(void *arg)
 }
 
 int
-http_open(struct event_loop *loop, const struct http_route *routes, size_t count,
-	void *arg, struct http **ret_http)
+http_open(struct event_loop *loop, const struct http_options *options,
+	struct http **ret_http)
 {
 	struct http *http = calloc(1, sizeof(*http));
 
 	if (!http)
 		return -ENOMEM;
 	http->loop = loop;
-	http->routes = routes;
-	http->count = count;
-	http->arg = arg;
+	http->options = *options;
 	TAILQ_INIT(&http->queued);
 	TAILQ_INIT(&http->made);
 	http->look = event_every(loop, LOOK_NS, look, http);
 	http->evhttp = evhttp_new(event_loop_base(loop));
 	if (http->evhttp)
-		http->doors = doors_new(loop, http->evhttp);
-	if (!http->look || !http->doors) {
+		http->doors = doors_new(loop, http->evhttp, options->access);
+	http->admission = admission_new(options->access, enter, leave, http);
+	if (!http->look || !http->doors || !http->admission) {
 		http_close(http);
 		return -ENOMEM;
 	}
@@ -528,6 +525,7 @@ http_close(struct http *http)
 	event_watch_free(http->deadline);
 	forget(&http->queued);
 	forget(&http->made);
+	admission_free(http->admission);
 	if (http->evhttp)
 		evhttp_free(http->evhttp);
 	doors_free(http->doors);
@@ -554,16 +552,24 @@ http_drain(struct http *http, void (*done)(void *arg), void *arg)
 void
 http_collect(const struct http *http, struct metrics *metrics)
 {
-	static const char *const names[REFUSALS] = {"busy", "slow", "timeout"};
-	struct metric_sample sample = {.labels = {{"reason", "connections"}}};
+	const struct {
+		const char *reason;
+		uint64_t count;
+	} refused[] = {
+		{"connections", connections_count_shed(http->connections)},
+		{"busy", http->refused[REFUSED_BUSY] +
+				 admission_count_busy(http->admission)},
+		{"slow", http->refused[REFUSED_SLOW]},
+		{"timeout", http->refused[REFUSED_TIMEOUT]},
+		{"tls", tls_count_refused()},
+		{"unauthorized", admission_count_denied(http->admission)},
+	};
 
 	metrics_family(metrics, METRIC_COUNTER, "looplag_http_refused_total",
 		"HTTP requests and connections that were given up, by reason.");
-	sample.value = (double)connections_count_shed(http->connections);
-	metrics_add(metrics, &sample);
-	for (int i = 0; i < REFUSALS; i++) {
-		sample.labels[0].value = names[i];
-		sample.value = (double)http->refused[i];
-		metrics_add(metrics, &sample);
-	}
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		metrics_add(metrics,
+			&(struct metric_sample){.labels = {{"reason", refused[i].reason}},
+				.value = (double)refused[i].count});
+	web_access_collect(http->options.access, metrics);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The HTTP server: evhttp behind a table of routes. It answers GET and HEAD, everything
- * else with 405, and unknown paths with 404.
+ * The HTTP server: evhttp behind a table of routes. It answers GET and HEAD, or POST and
+ * PUT where that is the route's, everything else with 405, and unknown paths with 404.
  *
  * Whatever clients do, each turn of the loop stays short and memory bounded: few
  * connections are accepted at a time, and few are kept; a page that takes long is made in
@@ -20,6 +20,7 @@
 struct event_loop;
 struct http;
 struct metrics;
+struct web_access;
 
 /* What a client asks for. */
 struct http_request {
@@ -52,13 +53,21 @@ struct http_route {
 	/* Which of its variants is wanted by who sends that as Accept, or NULL; no function:
 	 * there is one, of number 0. */
 	unsigned (*choose)(const char *accept);
+	bool posts; /* it is for POST and PUT, and does something */
 };
 
-/* The server, one in a process, of these routes, borrowed, whose functions are called with
- * `arg`. Returns 0 or -errno. */
+struct http_options {
+	const struct http_route *routes; /* borrowed */
+	size_t count;
+	void *arg;                 /* of the routes' functions */
+	struct web_access *access; /* who may ask; borrowed */
+	unsigned max_requests;     /* for queued pages at a time; 0: any number */
+};
+
+/* The server, one in a process. Returns 0 or -errno. */
 __attribute__((warn_unused_result)) int
-http_open(struct event_loop *loop, const struct http_route *routes, size_t count,
-	void *arg, struct http **ret_http);
+http_open(struct event_loop *loop, const struct http_options *options,
+	struct http **ret_http);
 void
 http_close(struct http *http);
 

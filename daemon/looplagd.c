@@ -33,6 +33,7 @@
 #include "daemon/reload.h"
 #include "daemon/sockets.h"
 #include "daemon/stall_log.h"
+#include "daemon/web_access.h"
 #include "probes/probe.h"
 
 #define OWN_GROUPNAME "looplagd"
@@ -55,6 +56,7 @@ struct looplagd {
 	struct alerting *alerting;
 	struct stall_log *stall_log;
 	struct pages *pages;
+	struct web_access *access;
 	struct http *http;
 	bool stopping;
 };
@@ -91,14 +93,24 @@ use_configuration(void *arg, const struct configuration *config)
 	alerting_configure(daemon->alerting, config);
 }
 
+/* Returns whether all files are good. */
+static bool
+load_all(void *arg)
+{
+	struct looplagd *daemon = arg;
+	int r;
+
+	notify_reloading();
+	r = reload_again(daemon->reload, use_configuration, daemon);
+	web_access_look(daemon->access);
+	notify_ready(SERVING);
+	return r == 0 && web_access_good(daemon->access);
+}
+
 static void
 load_again(void *arg)
 {
-	struct looplagd *daemon = arg;
-
-	notify_reloading();
-	reload_again(daemon->reload, use_configuration, daemon);
-	notify_ready(SERVING);
+	load_all(arg);
 }
 
 static int
@@ -139,6 +151,19 @@ stop_loop(struct looplagd *daemon)
 	reload_close(daemon->reload);
 }
 
+static int
+start_access(struct looplagd *daemon)
+{
+	daemon->access = web_access_open(daemon->loop, daemon->options->web_config_file);
+	return daemon->access ? 0 : -1;
+}
+
+static void
+stop_access(struct looplagd *daemon)
+{
+	web_access_close(daemon->access);
+}
+
 /* Write what has fields to the journal, if messages go there anyway. */
 static void
 start_journal(void)
@@ -170,7 +195,8 @@ static int
 inherit_sockets(struct looplagd *daemon)
 {
 	char name[SOCKETS_NAME_BYTES];
-	int error = sockets_inherit(&daemon->sockets, name);
+	bool any_http = daemon->options->systemd_socket;
+	int error = sockets_inherit(&daemon->sockets, any_http, name);
 
 	if (!error)
 		return 0;
@@ -260,6 +286,12 @@ listen_http(struct looplagd *daemon)
 
 	if (sockets->http_count)
 		return 0;
+	if (options->systemd_socket) {
+		log_error("http", "systemd has passed on no socket to serve HTTP on; "
+				  "start looplagd by a socket unit with ListenStream=, "
+				  "or leave out --web.systemd-socket");
+		return -ENOTSOCK;
+	}
 	for (size_t i = 0; i < options->listen_count; i++) {
 		const char *address = options->listen_addresses[i];
 		int error = sockets_listen_http(address, &sockets->http[i]);
@@ -359,8 +391,7 @@ accept_http(struct looplagd *daemon)
 static int
 start_http(struct looplagd *daemon)
 {
-	const struct http_route *routes;
-	size_t count;
+	struct http_options options = {.max_requests = daemon->options->max_requests};
 	int error;
 
 	daemon->pages = pages_new(daemon->collector, daemon->reload, daemon->alerting,
@@ -369,13 +400,17 @@ start_http(struct looplagd *daemon)
 		log_error("http", "cannot serve: out of memory");
 		return -1;
 	}
-	routes = pages_routes(daemon->pages, &count);
-	error = http_open(daemon->loop, routes, count, daemon->pages, &daemon->http);
+	options.routes = pages_routes(daemon->pages, &options.count);
+	options.arg = daemon->pages;
+	options.access = daemon->access;
+	error = http_open(daemon->loop, &options, &daemon->http);
 	if (error) {
 		log_error("http", "cannot serve: %s", strerror(-error));
 		return error;
 	}
 	pages_set_http(daemon->pages, daemon->http);
+	if (daemon->options->lifecycle)
+		pages_set_reload(daemon->pages, load_all, daemon);
 	return accept_http(daemon);
 }
 
@@ -401,7 +436,8 @@ serve(struct looplagd *daemon)
 		char where[SOCKETS_ADDRESS_BYTES];
 
 		sockets_describe(daemon->sockets.http[i], where);
-		log_info("http", "serving http://%s%s", where,
+		log_info("http", "serving %s://%s%s",
+			web_access_has_tls(daemon->access) ? "https" : "http", where,
 			daemon->options->telemetry_path);
 	}
 	log_info("looplagd", "looplagd %s is ready, probes register on %s",
@@ -416,16 +452,37 @@ serve(struct looplagd *daemon)
 	return error;
 }
 
-int
-looplagd_check(const struct options *options)
+/* Whether the main configuration is good, or not there and need not be. */
+static bool
+check_configuration(const struct options *options)
 {
 	struct configuration *config = NULL;
-	int r = configuration_load(options->config_file, stderr, &config);
+	int r;
 
+	/* Who has the other file checked need not have this one. */
+	if (options->web_config_file && !options->config_file_given &&
+		access(options->config_file, F_OK))
+		return true;
+	r = configuration_load(options->config_file, stderr, &config);
 	configuration_free(config);
 	if (r == 0)
 		printf("%s is good\n", options->config_file);
-	return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return r == 0;
+}
+
+int
+looplagd_check(const struct options *options)
+{
+	bool good = check_configuration(options);
+
+	if (options->web_config_file) {
+		bool web_good = web_access_check(options->web_config_file);
+
+		if (web_good)
+			printf("%s is good\n", options->web_config_file);
+		good &= web_good;
+	}
+	return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int
@@ -438,12 +495,13 @@ looplagd_run(const struct options *options)
 	mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
 	start_journal();
 	if (!load_configuration(&daemon) && !start_loop(&daemon) &&
-		!start_sockets(&daemon) && !start_collector(&daemon) &&
-		!start_http(&daemon) && !serve(&daemon))
+		!start_access(&daemon) && !start_sockets(&daemon) &&
+		!start_collector(&daemon) && !start_http(&daemon) && !serve(&daemon))
 		status = EXIT_SUCCESS;
 	stop_http(&daemon);
 	stop_collector(&daemon);
 	stop_sockets(&daemon);
+	stop_access(&daemon);
 	stop_loop(&daemon);
 	journal_close();
 	return status;

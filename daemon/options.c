@@ -51,6 +51,45 @@ set_config_file(struct options *options, const char *value)
 }
 
 static const char *
+set_config_check(struct options *options, const char *value)
+{
+	options->config_check = true;
+	return NULL;
+}
+
+static const char *
+set_web_config_file(struct options *options, const char *value)
+{
+	if (!value[0])
+		return "is no path";
+	options->web_config_file = value;
+	return NULL;
+}
+
+static const char *
+set_lifecycle(struct options *options, const char *value)
+{
+	options->lifecycle = true;
+	return NULL;
+}
+
+static const char *
+set_systemd_socket(struct options *options, const char *value)
+{
+	options->systemd_socket = true;
+	return NULL;
+}
+
+static const char *
+set_max_requests(struct options *options, const char *value)
+{
+	if (!value[0] || value[strspn(value, "0123456789")] || strlen(value) > 6)
+		return "is no number; write one from 0, for any number, to 999999";
+	options->max_requests = (unsigned)atoi(value);
+	return NULL;
+}
+
+static const char *
 set_probe_socket(struct options *options, const char *value)
 {
 	if (value[0] != '/')
@@ -104,8 +143,8 @@ static const struct spec {
 	set_fn set;
 	const char *help;
 } specs[] = {
-	{"config.check", NULL, NULL, NULL,
-		"Read the configuration file, tell every mistake in it, and exit."},
+	{"config.check", NULL, NULL, set_config_check,
+		"Read the configuration files, tell every mistake in them, and exit."},
 	{"config.file", "PATH", SYSCONFDIR "/looplag/looplagd.yaml", set_config_file,
 		"Configuration file; one that is named here must exist."},
 	{"help", NULL, NULL, NULL, "Print this and exit."},
@@ -119,8 +158,18 @@ static const struct spec {
 		"Directory for what the counters need to go on after a restart. Default: "
 		"the one that systemd made for the service, or none."},
 	{"version", NULL, NULL, NULL, "Print the version and exit."},
+	{"web.config.file", "PATH", NULL, set_web_config_file,
+		"File that says who may ask, and by which certificates we answer, as all "
+		"exporters of Prometheus have it. Default: everybody may ask, without "
+		"TLS."},
+	{"web.enable-lifecycle", NULL, NULL, set_lifecycle,
+		"Load the configuration again for POST or PUT of /-/reload."},
 	{"web.listen-address", "ADDRESS", "127.0.0.1:9923", set_listen_address,
 		"Where to serve HTTP: HOST:PORT, :PORT or [IPV6]:PORT. Repeatable."},
+	{"web.max-requests", "NUMBER", "40", set_max_requests,
+		"Most requests that may wait for a page at a time; 0: any number."},
+	{"web.systemd-socket", NULL, NULL, set_systemd_socket,
+		"Serve HTTP on the sockets that systemd passes on, and nowhere else."},
 	{"web.telemetry-path", "PATH", "/metrics", set_telemetry_path,
 		"Where Prometheus finds the metrics."},
 };
@@ -247,10 +296,6 @@ options_parse(int argc, char *argv[], FILE *out, FILE *err, struct options *ret_
 			return OPTIONS_DONE;
 		}
 		given[spec - specs] = true;
-		if (!strcmp(spec->name, "config.check")) {
-			options.config_check = true;
-			continue;
-		}
 		wrong = spec->set(&options, optarg);
 		if (wrong) {
 			fprintf(err, "looplagd: --%s: '%s' %s\n", spec->name, optarg,

@@ -19,6 +19,10 @@ struct options {
 	const char *listen_addresses[OPTIONS_ADDRESSES];
 	size_t listen_count;
 	const char *telemetry_path;
+	const char *web_config_file; /* NULL: everybody may ask, without TLS */
+	bool lifecycle;              /* whoever may ask may also have us reload */
+	bool systemd_socket;   /* serve HTTP on what systemd passes on, nowhere else */
+	unsigned max_requests; /* at a time; 0: any number */
 	const char *config_file;
 	bool config_file_given; /* it must exist */
 	bool config_check;

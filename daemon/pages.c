@@ -22,7 +22,7 @@
 #include "daemon/slow_pages.h"
 #include "daemon/text.h"
 
-#define ROUTES 7
+#define ROUTES 8
 #define PLAIN "text/plain; charset=utf-8"
 #define JSON "application/json"
 
@@ -30,6 +30,8 @@ struct pages {
 	struct slow_pages_sources sources;
 	const char *telemetry_path;
 	bool ready;
+	bool (*reload)(void *arg); /* or NULL */
+	void *reload_arg;
 	struct http_route routes[ROUTES];
 };
 
@@ -138,6 +140,27 @@ show_ready(void *arg, const struct http_request *request, FILE *out,
 }
 
 static struct http_reply
+do_reload(void *arg, const struct http_request *request, FILE *out,
+	struct http_work **ret_work)
+{
+	const struct pages *pages = arg;
+
+	if (!pages->reload) {
+		fputs("Lifecycle API is not enabled; --web.enable-lifecycle does that.\n",
+			out);
+		return (struct http_reply){403, PLAIN};
+	}
+	if (!pages->reload(pages->reload_arg)) {
+		fputs("failed to reload config; the log says why, and what was in use "
+		      "stays in use.\n",
+			out);
+		return (struct http_reply){500, PLAIN};
+	}
+	fputs("Reloaded.\n", out);
+	return (struct http_reply){200, PLAIN};
+}
+
+static struct http_reply
 show_landing(void *arg, const struct http_request *request, FILE *out,
 	struct http_work **ret_work)
 {
@@ -186,6 +209,7 @@ pages_new(struct collector *collector, const struct reload *reload,
 				{.path = "/", .fn = show_landing},
 				{.path = "/-/healthy", .fn = show_healthy},
 				{.path = "/-/ready", .fn = show_ready},
+				{.path = "/-/reload", .fn = do_reload, .posts = true},
 				{.path = "/api/v1/alerts", .fn = show_alerts},
 				{.path = "/api/v1/groups",
 					.fn = show_groups,
@@ -213,6 +237,13 @@ void
 pages_set_http(struct pages *pages, const struct http *http)
 {
 	pages->sources.http = http;
+}
+
+void
+pages_set_reload(struct pages *pages, bool (*fn)(void *arg), void *arg)
+{
+	pages->reload = fn;
+	pages->reload_arg = arg;
 }
 
 void

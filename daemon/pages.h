@@ -3,6 +3,7 @@
 #ifndef LOOPLAG_DAEMON_PAGES_H
 #define LOOPLAG_DAEMON_PAGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct alerting;
@@ -22,6 +23,10 @@ pages_free(struct pages *pages);
 /* The server, borrowed, which has metrics of its own; before it serves. */
 void
 pages_set_http(struct pages *pages, const struct http *http);
+
+/* What /-/reload does: it returns whether that went well. Without it, nothing. */
+void
+pages_set_reload(struct pages *pages, bool (*fn)(void *arg), void *arg);
 
 /* From now on /-/ready says so. */
 void

@@ -114,25 +114,26 @@ reload_configuration(const struct reload *reload)
 	return reload->config;
 }
 
-void
+int
 reload_again(struct reload *reload,
 	void (*use)(void *arg, const struct configuration *config), void *arg)
 {
 	struct configuration *config = NULL, *before = reload->config;
 	bool from_file;
+	int r = read_file(reload, log_warn, &config, &from_file);
 
-	if (read_file(reload, log_warn, &config, &from_file) < 0) {
+	if (r < 0) {
 		reload->successful = false;
 		log_warn("config",
 			"%s was not loaded; what was loaded before stays in use",
 			reload->path);
-		return;
+		return r;
 	}
 	succeed(reload);
 	if (!from_file && !reload->from_file) {
 		log_info("config", "nothing to load again: there is no %s", reload->path);
 		configuration_free(config);
-		return;
+		return 0;
 	}
 	use(arg, config);
 	reload->config = config;
@@ -142,6 +143,7 @@ reload_again(struct reload *reload,
 		log_info("config", "loaded %s again", reload->path);
 	else
 		log_info("config", "%s is gone; back to the defaults", reload->path);
+	return 0;
 }
 
 void

@@ -25,8 +25,8 @@ const struct configuration *
 reload_configuration(const struct reload *reload);
 
 /* Read the file again; if it is good, call use(arg, configuration), and the one before is
- * freed only then. Logs what happened. */
-void
+ * freed only then. Logs what happened. Returns 0 or -errno. */
+int
 reload_again(struct reload *reload,
 	void (*use)(void *arg, const struct configuration *config), void *arg);
 

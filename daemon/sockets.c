@@ -220,20 +220,34 @@ sockets_listen_http(const char *address, int *ret_fd)
 	return other_error == -ENXIO ? error : other_error;
 }
 
-void
-sockets_describe(int fd, char ret_text[SOCKETS_ADDRESS_BYTES])
+/* The address that getsockname() or getpeername() knows. */
+static void
+describe(int (*ask)(int fd, struct sockaddr *address, socklen_t *length), int fd,
+	char ret_text[SOCKETS_ADDRESS_BYTES])
 {
 	struct sockaddr_storage address;
 	socklen_t length = sizeof(address);
 	char host[100], port[8];
 
 	snprintf(ret_text, SOCKETS_ADDRESS_BYTES, "unknown address");
-	if (getsockname(fd, (struct sockaddr *)&address, &length) ||
+	if (ask(fd, (struct sockaddr *)&address, &length) ||
 		getnameinfo((struct sockaddr *)&address, length, host, sizeof(host), port,
 			sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV))
 		return;
 	snprintf(ret_text, SOCKETS_ADDRESS_BYTES,
 		address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+void
+sockets_describe(int fd, char ret_text[SOCKETS_ADDRESS_BYTES])
+{
+	describe(getsockname, fd, ret_text);
+}
+
+void
+sockets_describe_peer(int fd, char ret_text[SOCKETS_ADDRESS_BYTES])
+{
+	describe(getpeername, fd, ret_text);
 }
 
 #ifdef HAVE_SYSTEMD
@@ -269,7 +283,8 @@ inherit_http(int fd, struct sockets *sockets)
 }
 
 int
-sockets_inherit(struct sockets *ret_sockets, char ret_name[SOCKETS_NAME_BYTES])
+sockets_inherit(
+	struct sockets *ret_sockets, bool any_http, char ret_name[SOCKETS_NAME_BYTES])
 {
 	struct sockets sockets = {.probe = {.fd = -1}};
 	char **names = NULL;
@@ -288,7 +303,7 @@ sockets_inherit(struct sockets *ret_sockets, char ret_name[SOCKETS_NAME_BYTES])
 			fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 			if (!strcmp(names[i], "probe"))
 				error = inherit_probe(fd, &sockets.probe);
-			else if (!strcmp(names[i], "http"))
+			else if (!strcmp(names[i], "http") || any_http)
 				error = inherit_http(fd, &sockets);
 			else
 				error = -EPROTOTYPE;
@@ -306,7 +321,8 @@ sockets_inherit(struct sockets *ret_sockets, char ret_name[SOCKETS_NAME_BYTES])
 }
 #else
 int
-sockets_inherit(struct sockets *ret_sockets, char ret_name[SOCKETS_NAME_BYTES])
+sockets_inherit(
+	struct sockets *ret_sockets, bool any_http, char ret_name[SOCKETS_NAME_BYTES])
 {
 	*ret_sockets = (struct sockets){.probe = {.fd = -1}};
 	return 0;

@@ -35,10 +35,12 @@ struct sockets {
 	struct fd_store kept;
 };
 
-/* Take the sockets that systemd passed on, if any. -EPROTOTYPE: one of them has another
- * name, or is not of the kind that its name promises; ret_name is that name. */
+/* Take the sockets that systemd passed on, if any; those for HTTP by any name, if that is
+ * wanted. -EPROTOTYPE: one of them has another name, or is not of the kind that its name
+ * promises; ret_name is that name. */
 __attribute__((warn_unused_result)) int
-sockets_inherit(struct sockets *ret_sockets, char ret_name[SOCKETS_NAME_BYTES]);
+sockets_inherit(
+	struct sockets *ret_sockets, bool any_http, char ret_name[SOCKETS_NAME_BYTES]);
 
 /* Close them all, and remove the probe socket's file if it is the one that we made. */
 void
@@ -66,5 +68,9 @@ sockets_listen_http(const char *address, int *ret_fd);
 /* Where the socket really listens, as HOST:PORT. */
 void
 sockets_describe(int fd, char ret_text[SOCKETS_ADDRESS_BYTES]);
+
+/* Where a connection comes from, as HOST:PORT. */
+void
+sockets_describe_peer(int fd, char ret_text[SOCKETS_ADDRESS_BYTES]);
 
 #endif

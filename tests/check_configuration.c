@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "daemon/configuration.h"
+#include "daemon/text_file.h"
 
 #include <check.h>
 #include <errno.h>
@@ -466,7 +467,7 @@ START_TEST(a_file_that_cannot_be_read_is_told)
 	ck_assert_int_eq(write(fd, "stacks: false", 13), 13);
 	ck_assert_int_eq(load(path), 0);
 	ck_assert(!config->stacks);
-	ck_assert_int_eq(ftruncate(fd, CONFIGURATION_FILE_BYTES_MAX + 1), 0);
+	ck_assert_int_eq(ftruncate(fd, TEXT_FILE_BYTES_MAX + 1), 0);
 	ck_assert_int_eq(load(path), -EFBIG);
 	close(fd);
 	/* A FIFO that nobody writes keeps nobody waiting. */

@@ -116,6 +116,26 @@ START_TEST(the_configuration_file_may_be_named_or_just_checked)
 }
 END_TEST
 
+START_TEST(whoever_may_ask_is_limited_as_exporters_do_it)
+{
+	ck_assert_int_eq(parse(""), OPTIONS_RUN);
+	ck_assert_ptr_null(options.web_config_file);
+	ck_assert(!options.lifecycle && !options.systemd_socket);
+	ck_assert_uint_eq(options.max_requests, 40);
+	ck_assert_int_eq(parse("--web.config.file=w.yml --web.enable-lifecycle "
+			       "--web.max-requests=0 --web.systemd-socket"),
+		OPTIONS_RUN);
+	ck_assert_str_eq(options.web_config_file, "w.yml");
+	ck_assert(options.lifecycle && options.systemd_socket);
+	ck_assert_uint_eq(options.max_requests, 0);
+	assert_usage_error("--web.config.file=", "is no path");
+	assert_usage_error("--web.max-requests=-1", "is no number");
+	assert_usage_error("--web.max-requests=many", "is no number");
+	assert_usage_error("--web.max-requests=1000000", "is no number");
+	assert_usage_error("--web.enable-lifecycle=yes", "takes no value");
+}
+END_TEST
+
 START_TEST(help_starts_with_an_example_and_knows_every_option)
 {
 	ck_assert_int_eq(parse("--help"), OPTIONS_DONE);
@@ -215,6 +235,7 @@ options_suite(void)
 	tcase_add_test(good, values_come_behind_an_equals_sign_or_as_the_next_word);
 	tcase_add_test(good, listen_addresses_replace_the_default_and_add_up);
 	tcase_add_test(good, the_configuration_file_may_be_named_or_just_checked);
+	tcase_add_test(good, whoever_may_ask_is_limited_as_exporters_do_it);
 	tcase_add_test(good, help_starts_with_an_example_and_knows_every_option);
 	tcase_add_test(good, version_is_told_on_standard_output);
 	suite_add_tcase(suite, good);

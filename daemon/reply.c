@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* Answers as evhttp sends them; see reply.h. */
+
+#include "config.h"
+
+#include "daemon/reply.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+
+#include "daemon/http.h"
+
+#define NOSNIFF "X-Content-Type-Options"
+
+void
+reply_add_header(struct evhttp_request *request, const char *name, const char *value)
+{
+	evhttp_add_header(evhttp_request_get_output_headers(request), name, value);
+}
+
+/* HEAD only counts the body: evhttp would send it. */
+void
+reply_send(struct evhttp_request *request, const struct http_reply *reply, size_t bytes,
+	struct evbuffer *body)
+{
+	struct evhttp_connection *connection = evhttp_request_get_connection(request);
+	char length[24];
+
+	snprintf(length, sizeof(length), "%zu", bytes);
+	reply_add_header(request, "Content-Length", length);
+	reply_add_header(request, "Content-Type", reply->content_type);
+	if (!evhttp_find_header(evhttp_request_get_output_headers(request), NOSNIFF))
+		reply_add_header(request, NOSNIFF, "nosniff");
+	evhttp_send_reply(request, reply->status, NULL, body);
+	/* evhttp would take what comes next, without end, and for the end of the stream
+	 * it would drop the answer of who has only closed one half. */
+	if (connection)
+		bufferevent_disable(
+			evhttp_connection_get_bufferevent(connection), EV_READ);
+}
+
+void
+reply_text(struct evhttp_request *request, int status, const char *text)
+{
+	const struct http_reply reply = {
+		.status = status, .content_type = "text/plain; charset=utf-8"};
+	struct evbuffer *body = evbuffer_new();
+
+	if (body && evhttp_request_get_command(request) != EVHTTP_REQ_HEAD)
+		evbuffer_add(body, text, strlen(text));
+	reply_send(request, &reply, strlen(text), body);
+	if (body)
+		evbuffer_free(body);
+}
