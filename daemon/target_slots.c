@@ -22,6 +22,8 @@
  * late. */
 #define TRIES_FIRST 5
 #define TRIES_MIN 2
+/* Registrations of a process that are searched for a loop. */
+#define OLDER_MAX 16
 
 /* Whether the epoll instance of a loop that is unattended is no more. */
 static bool
@@ -75,15 +77,18 @@ find_fate(struct target *target, struct slot *slot, const struct target_reading 
 }
 
 /* The slot of an earlier registration where the loop was before it moved here, or NULL. It
- * has the same place in all of them, unless that was taken. */
+ * has the same place in all of them, unless that was taken. Only who wants us to search
+ * registers more often than that before its loops have moved. */
 static struct slot *
 find_before(struct target *target, const struct slot *slot, uint32_t index)
 {
-	for (struct target *t = target->older; t; t = t->older) {
+	struct target *t = target->older;
+
+	for (unsigned i = 0; t && i < OLDER_MAX; t = t->older, i++) {
 		uint32_t count = reader_header(t->reader)->slot_count;
 
-		for (uint32_t i = 0; i < count; i++) {
-			struct slot *old = t->slots[(index + i) % count];
+		for (uint32_t j = 0; j < count; j++) {
+			struct slot *old = t->slots[(index + j) % count];
 
 			if (old && !old->moved &&
 				!account_is_new(&old->account, &slot->copy))

@@ -4,8 +4,8 @@ daemon's own loop is never late, a good scraper gets what it asks for, and memor
 descriptors stay bounded; afterwards all is as it was.
 
 The daemon measures its own loop. On a busy machine it may be kept from its CPU even so: it
-runs before ordinary programs where it may, and a delay that is too long gets two more
-chances. Nothing else does.
+is preferred to other programs, and a delay that is too long gets two more chances. Nothing
+else does.
 """
 
 import contextlib
@@ -103,7 +103,7 @@ def endure(start_daemon, abuse, crowded=(0, 0), limit=MEMORY_LIMIT):
     context that holds the abuse as long as it is entered."""
     worst = []
     for _ in range(3):
-        daemon = start_daemon(realtime=True)
+        daemon = start_daemon(preferred=True)
         crowd(daemon, *crowded)
         daemon.metrics()
         opened, resident = descriptors(daemon), memory(daemon)
