@@ -256,8 +256,6 @@ account_slot(struct target *target, uint32_t index, bool changed,
 	reading->stats->waits = saturated_sum(reading->stats->waits, result.delta.waits);
 	if (result.delta.life_ns || counters_active(&result.delta))
 		series_add(series, &result.delta, reading->now_ns);
-	if (reading->seen && result.alive && slot->series)
-		series_saw_loop(slot->series, result.open_ns);
 	target_watch_account(target, index, series, &facts, &result, reading);
 }
 
@@ -270,25 +268,27 @@ target_slots_read(
 
 	if (!slot)
 		return;
-	if (!slot->busy || changed) {
+	if (!slot->busy || changed)
 		account_slot(target, index, changed, reading);
-		return;
-	}
-	/* All that is known is what was known. */
-	if (reading->seen && slot->series && slot->alive)
-		series_saw_loop(slot->series, slot->account.open_ns);
-	if (reading->seen)
-		target_watch_show(slot);
 }
 
 void
-target_slots_remember(struct target *target, const struct target_reading *reading)
+target_slots_tell(const struct target *target)
 {
 	for (uint32_t i = 0; i < reader_header(target->reader)->slot_count; i++) {
-		struct slot *slot = target->slots[i];
+		const struct slot *slot = target->slots[i];
 
-		if (slot && slot->series && !slot->moved && reading->seen)
+		if (!slot || !slot->series || slot->moved)
+			continue;
+		if (target->absent) {
 			series_saw_open(slot->series, slot->account.open_ns);
+			continue;
+		}
+		if (slot->alive)
+			series_saw_loop(slot->series, slot->account.open_ns);
+		if (slot->watch.open)
+			series_saw_stall(
+				slot->watch.series, slot->watch.episodes.open_ns);
 	}
 }
 
