@@ -313,28 +313,38 @@ collector_configure(
 }
 
 void
-collector_read(struct collector *collector)
+collector_read_begin(struct collector *collector)
 {
-	uint64_t now_ns = event_now_ns();
+	targets_read_begin(collector->targets);
+}
 
-	groups_begin_reading(collector->groups, now_ns);
-	targets_read(collector->targets, now_ns);
+bool
+collector_read_more(struct collector *collector)
+{
+	if (targets_read_more(collector->targets, event_now_ns()))
+		return true;
+	targets_tell(collector->targets, NULL);
+	return false;
 }
 
 void
-collector_read_new(struct collector *collector)
-{
-	targets_read_group(collector->targets, NULL, event_now_ns());
-}
-
-void
-collector_read_group(struct collector *collector, size_t index)
+collector_tell_group(struct collector *collector, size_t index)
 {
 	struct group *group = groups_at(collector->groups, index);
-	uint64_t now_ns = event_now_ns();
 
-	group_begin_reading(group, now_ns);
-	targets_read_group(collector->targets, group, now_ns);
+	group_begin_reading(group, event_now_ns());
+	targets_tell(collector->targets, group);
+}
+
+void
+collector_read(struct collector *collector)
+{
+	collector_read_begin(collector);
+	while (collector_read_more(collector))
+		;
+	groups_begin_reading(collector->groups, event_now_ns());
+	for (size_t i = 0; i < groups_count(collector->groups); i++)
+		targets_tell(collector->targets, groups_at(collector->groups, i));
 }
 
 void

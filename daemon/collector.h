@@ -85,12 +85,15 @@ collector_configure(
 void
 collector_read(struct collector *collector);
 
-/* The same in parts, each of which is short: read what is in no group yet; then the groups,
- * each by its index, before looking at it in the same turn of the loop. */
+/* The same in parts, each of which is short: begin; read more as long as that returns true;
+ * then have each group told, by its index, before looking at it in the same turn of the
+ * loop. */
 void
-collector_read_new(struct collector *collector);
+collector_read_begin(struct collector *collector);
+bool
+collector_read_more(struct collector *collector);
 void
-collector_read_group(struct collector *collector, size_t index);
+collector_tell_group(struct collector *collector, size_t index);
 
 /* Put all that is known into the ledger now. */
 void

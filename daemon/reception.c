@@ -30,8 +30,9 @@
 #define SYS_pidfd_open 434
 #endif
 
-/* Others of our events come between two batches. */
+/* Others of our events come between two batches: so many connections, or after so long. */
 #define BATCH 32
+#define BATCH_NS 1000000ull
 /* Without descriptors we try again after this. */
 #define PAUSE_NS 50000000ull
 
@@ -369,9 +370,10 @@ on_connect(void *arg)
 {
 	struct reception *reception = arg;
 	struct connection *batch[BATCH];
+	uint64_t end_ns = event_now_ns() + BATCH_NS;
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < BATCH; i++) {
+	for (unsigned i = 0; i < BATCH && event_now_ns() < end_ns; i++) {
 		struct connection *connection;
 		int fd;
 

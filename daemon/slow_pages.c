@@ -30,8 +30,8 @@ struct slow_page {
 	const struct slow_pages_sources *sources;
 	int (*tell)(struct slow_page *page, size_t group, FILE *out); /* or NULL */
 	int (*finish)(struct slow_page *page, FILE *out);
-	size_t group; /* to be read next, after what is in none */
-	bool begun, saved;
+	size_t group; /* to be told of next */
+	bool begun, read, saved;
 	struct metrics *metrics; /* or NULL */
 	struct exporter_options options;
 	enum accept_format format;
@@ -40,7 +40,7 @@ struct slow_page {
 	struct api_stalls *stalls; /* or NULL */
 };
 
-/* Read the next group and tell of it, or what comes after them all. */
+/* Read some more, tell of the next group, or of what comes after them all. */
 static int
 step(struct http_work *work, FILE *out)
 {
@@ -49,13 +49,16 @@ step(struct http_work *work, FILE *out)
 
 	if (!page->begun) {
 		page->begun = true;
-		collector_read_new(collector);
+		collector_read_begin(collector);
+	}
+	if (!page->read) {
+		page->read = !collector_read_more(collector);
 		return 1;
 	}
 	if (page->group < groups_count(collector_groups(collector))) {
 		int r = 0;
 
-		collector_read_group(collector, page->group);
+		collector_tell_group(collector, page->group);
 		if (page->tell)
 			r = page->tell(page, page->group, out);
 		page->group++;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The pages that grow with the number of groups and stalls, made in steps: a group is read
- * and told of in one step, as what is read must not be told after a later reading; and what
- * is counted is kept in the ledger before it is sent.
+ * The pages that grow with the number of groups and stalls, made in steps: first all is
+ * read, some at a time; then a group is told what is open in it, and told of, in one step,
+ * as more may be read in between; and what is counted is kept in the ledger before it is
+ * sent.
  */
 #ifndef LOOPLAG_DAEMON_SLOW_PAGES_H
 #define LOOPLAG_DAEMON_SLOW_PAGES_H

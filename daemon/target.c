@@ -176,16 +176,20 @@ target_read(struct target *target, const struct target_reading *reading)
 		(identity_age(target->pid, &age_ns, &start_ticks) < 0 ||
 			start_ticks != target->start_ticks))
 		target_died(target, reading->now_ns);
-	if (target->absent) {
-		target_slots_remember(target, reading);
+	if (target->absent)
 		return;
-	}
 	/* A sealed file can be read. */
 	if (reader_begin(target->reader) < 0)
 		return;
 	account_header(target, reading->stats);
 	for (uint32_t i = 0; i < target_slots_count(target, reading->stats); i++)
 		target_slots_read(target, i, reading);
+}
+
+void
+target_tell(const struct target *target)
+{
+	target_slots_tell(target);
 }
 
 pid_t

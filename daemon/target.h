@@ -41,7 +41,6 @@ struct target_stalls {
 /* What one reading of a target is for. */
 struct target_reading {
 	uint64_t now_ns;
-	bool seen; /* the groups were told groups_begin_reading(): tell them who lives */
 	struct collector_stats *stats;
 };
 
@@ -116,6 +115,11 @@ target_free(struct target *target);
 
 void
 target_read(struct target *target, const struct target_reading *reading);
+
+/* Tell its series, which were told group_begin_reading(), which loops live and what is open,
+ * as it is known. Of a target that is absent: what was told of it stays open. */
+void
+target_tell(const struct target *target);
 
 /* Look quickly whether a loop stalls, and read its slot only then. Returns when to look
  * again, as reading->now_ns has it. */

@@ -120,9 +120,9 @@ void
 target_slots_read(
 	struct target *target, uint32_t index, const struct target_reading *reading);
 
-/* The target is absent: go on telling what was told of its loops. */
+/* See target_tell(). */
 void
-target_slots_remember(struct target *target, const struct target_reading *reading);
+target_slots_tell(const struct target *target);
 
 /* The slot will not be read any more: what was told of it while it lasted stays. */
 void
@@ -133,10 +133,6 @@ void
 target_watch_account(struct target *target, uint32_t index, struct series *series,
 	const struct account_reading *facts, const struct account_result *result,
 	const struct target_reading *reading);
-
-/* Tell the slot's series whether a stall is open, as it was known last. */
-void
-target_watch_show(const struct slot *slot);
 
 /* The slot will not be read any more: what is open in it ends as it is known. */
 void

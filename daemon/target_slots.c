@@ -22,6 +22,8 @@
  * late. */
 #define TRIES_FIRST 5
 #define TRIES_MIN 2
+/* Registrations of a process that are searched for a loop. */
+#define OLDER_MAX 16
 
 /* Whether the epoll instance of a loop that is unattended is no more. */
 static bool
@@ -75,15 +77,18 @@ find_fate(struct target *target, struct slot *slot, const struct target_reading 
 }
 
 /* The slot of an earlier registration where the loop was before it moved here, or NULL. It
- * has the same place in all of them, unless that was taken. */
+ * has the same place in all of them, unless that was taken. Only who wants us to search
+ * registers more often than that before its loops have moved. */
 static struct slot *
 find_before(struct target *target, const struct slot *slot, uint32_t index)
 {
-	for (struct target *t = target->older; t; t = t->older) {
+	struct target *t = target->older;
+
+	for (unsigned i = 0; t && i < OLDER_MAX; t = t->older, i++) {
 		uint32_t count = reader_header(t->reader)->slot_count;
 
-		for (uint32_t i = 0; i < count; i++) {
-			struct slot *old = t->slots[(index + i) % count];
+		for (uint32_t j = 0; j < count; j++) {
+			struct slot *old = t->slots[(index + j) % count];
 
 			if (old && !old->moved &&
 				!account_is_new(&old->account, &slot->copy))
@@ -251,8 +256,6 @@ account_slot(struct target *target, uint32_t index, bool changed,
 	reading->stats->waits = saturated_sum(reading->stats->waits, result.delta.waits);
 	if (result.delta.life_ns || counters_active(&result.delta))
 		series_add(series, &result.delta, reading->now_ns);
-	if (reading->seen && result.alive && slot->series)
-		series_saw_loop(slot->series, result.open_ns);
 	target_watch_account(target, index, series, &facts, &result, reading);
 }
 
@@ -265,25 +268,27 @@ target_slots_read(
 
 	if (!slot)
 		return;
-	if (!slot->busy || changed) {
+	if (!slot->busy || changed)
 		account_slot(target, index, changed, reading);
-		return;
-	}
-	/* All that is known is what was known. */
-	if (reading->seen && slot->series && slot->alive)
-		series_saw_loop(slot->series, slot->account.open_ns);
-	if (reading->seen)
-		target_watch_show(slot);
 }
 
 void
-target_slots_remember(struct target *target, const struct target_reading *reading)
+target_slots_tell(const struct target *target)
 {
 	for (uint32_t i = 0; i < reader_header(target->reader)->slot_count; i++) {
-		struct slot *slot = target->slots[i];
+		const struct slot *slot = target->slots[i];
 
-		if (slot && slot->series && !slot->moved && reading->seen)
+		if (!slot || !slot->series || slot->moved)
+			continue;
+		if (target->absent) {
 			series_saw_open(slot->series, slot->account.open_ns);
+			continue;
+		}
+		if (slot->alive)
+			series_saw_loop(slot->series, slot->account.open_ns);
+		if (slot->watch.open)
+			series_saw_stall(
+				slot->watch.series, slot->watch.episodes.open_ns);
 	}
 }
 

@@ -208,15 +208,6 @@ target_watch_account(struct target *target, uint32_t index, struct series *serie
 	target->stalls->lost =
 		saturated_sum(target->stalls->lost, watch->episodes.lost - lost);
 	watch->look_ns = reading->now_ns + pause_ns(target, result->open_ns);
-	if (reading->seen)
-		target_watch_show(slot);
-}
-
-void
-target_watch_show(const struct slot *slot)
-{
-	if (slot->watch.open)
-		series_saw_stall(slot->watch.series, slot->watch.episodes.open_ns);
 }
 
 void

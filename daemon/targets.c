@@ -22,7 +22,8 @@
 
 /* Targets that are read before others of our events have their turn. */
 #define AT_ONCE 32
-/* So long may a part of a round of quick looks take. */
+/* So long may a part of a round take: of one for who asks, of quick looks. */
+#define READ_NS 500000ull
 #define WATCH_NS 2000000ull
 /* Descriptors that are left for all else. */
 #define DESCRIPTORS_KEPT 512
@@ -51,6 +52,7 @@ struct targets {
 	bool changed;                /* since that was written */
 	TAILQ_HEAD(, entry) entries; /* in the order in which they came */
 	struct entry *next;          /* to be read in this round; NULL: it is over */
+	struct entry *asked;         /* the same for who asks */
 	struct entry *watched;       /* the same for quick looks */
 	uint64_t
 		watch_ns; /* when the next round should be, as this one has seen so far */
@@ -85,6 +87,8 @@ remove_entry(struct entry *entry)
 
 	if (targets->next == entry)
 		targets->next = TAILQ_NEXT(entry, entry);
+	if (targets->asked == entry)
+		targets->asked = TAILQ_NEXT(entry, entry);
 	if (targets->watched == entry)
 		targets->watched = TAILQ_NEXT(entry, entry);
 	TAILQ_REMOVE(&targets->entries, entry, entry);
@@ -124,26 +128,25 @@ targets_free(struct targets *targets)
 }
 
 static void
-read_entry(struct entry *entry, uint64_t now_ns, bool seen)
+read_entry(struct entry *entry, uint64_t now_ns)
 {
 	struct target_reading reading = {
-		.now_ns = now_ns, .seen = seen, .stats = entry->targets->stats};
+		.now_ns = now_ns, .stats = entry->targets->stats};
 
 	target_read(entry->target, &reading);
 }
 
-/* The registrant is no more: read what it has left. */
+/* The registrant is no more. What it has left is read when its turn comes: a thousand may
+ * end at once. */
 static void
 on_death(void *arg)
 {
 	struct entry *entry = arg;
-	uint64_t now_ns = event_now_ns();
 
 	event_watch_free(entry->death);
 	entry->death = NULL;
 	entry->targets->changed = true;
-	target_died(entry->target, now_ns);
-	read_entry(entry, now_ns, false);
+	target_died(entry->target, event_now_ns());
 }
 
 /* The one that has been an orphan longest, of one user or (-1) of all. */
@@ -301,7 +304,7 @@ targets_admit(struct targets *targets, const struct reception_guest *guest,
 	targets->stats->targets++;
 	targets->changed = true;
 	await_death(entry);
-	read_entry(entry, now_ns, false);
+	read_entry(entry, now_ns);
 	return 0;
 }
 
@@ -389,37 +392,40 @@ forget_orphans(struct targets *targets, uint64_t now_ns)
 		remove_entry(find_orphan(targets, (uid_t)-1));
 }
 
-/* Read the targets of a group, or all of them. */
-static void
-read_those(struct targets *targets, bool all, const struct group *group, uint64_t now_ns)
+void
+targets_read_begin(struct targets *targets)
+{
+	targets->asked = TAILQ_FIRST(&targets->entries);
+}
+
+bool
+targets_read_more(struct targets *targets, uint64_t now_ns)
+{
+	while (targets->asked) {
+		struct entry *entry = targets->asked;
+
+		targets->asked = TAILQ_NEXT(entry, entry);
+		read_entry(entry, now_ns);
+		if (event_now_ns() - now_ns > READ_NS)
+			return true;
+	}
+	find_registrants(targets);
+	return false;
+}
+
+void
+targets_tell(struct targets *targets, const struct group *group)
 {
 	struct entry *entry;
 
-	/* What has come back by now is told of where it is. */
-	for (int absent = 0; absent < 2; absent++)
-		TAILQ_FOREACH (entry, &targets->entries, entry)
-			if ((all || target_group(entry->target) == group) &&
-				target_is_absent(entry->target) == absent)
-				read_entry(entry, now_ns, true);
-	find_registrants(targets);
-	TAILQ_FOREACH (entry, &targets->entries, entry)
-		if (all || target_group(entry->target) == group)
-			target_count_processes(entry->target,
-				is_counted(entry) +
-					family_count(target_family(entry->target),
-						is_registrant, targets));
-}
-
-void
-targets_read(struct targets *targets, uint64_t now_ns)
-{
-	read_those(targets, true, NULL, now_ns);
-}
-
-void
-targets_read_group(struct targets *targets, const struct group *group, uint64_t now_ns)
-{
-	read_those(targets, false, group, now_ns);
+	TAILQ_FOREACH (entry, &targets->entries, entry) {
+		if (target_group(entry->target) != group)
+			continue;
+		target_tell(entry->target);
+		target_count_processes(entry->target,
+			is_counted(entry) + family_count(target_family(entry->target),
+						    is_registrant, targets));
+	}
 }
 
 bool
@@ -431,7 +437,7 @@ targets_read_some(struct targets *targets, uint64_t now_ns)
 		struct entry *entry = targets->next;
 
 		targets->next = TAILQ_NEXT(entry, entry);
-		read_entry(entry, now_ns, false);
+		read_entry(entry, now_ns);
 	}
 	if (!targets->next)
 		forget_orphans(targets, now_ns);

@@ -67,14 +67,17 @@ targets_keep_segments(struct targets *targets);
 bool
 targets_have_changed(const struct targets *targets);
 
-/* Read all of them into the groups, which were told groups_begin_reading(). */
+/* Read all of them for somebody who asks: begin, and then read some as long as there are
+ * more, which is returned, as all at once would delay others. */
 void
-targets_read(struct targets *targets, uint64_t now_ns);
+targets_read_begin(struct targets *targets);
+bool
+targets_read_more(struct targets *targets, uint64_t now_ns);
 
-/* Read those of one group, which was told group_begin_reading(); NULL: those that are in
- * none yet, as no loop was seen in them. */
+/* Tell a group, which was told group_begin_reading(), who lives in it and what is open, as
+ * it is known. NULL: no group, for those that are in none yet. */
 void
-targets_read_group(struct targets *targets, const struct group *group, uint64_t now_ns);
+targets_tell(struct targets *targets, const struct group *group);
 
 /* Read the next few of them, so that no time and no death is missed where nobody asks.
  * Returns whether there are more in this round. */

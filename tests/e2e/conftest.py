@@ -75,7 +75,7 @@ if harness.SANITIZED:
 
 @pytest.fixture
 def start_daemon():
-    """start_daemon(*options, env, cpu, realtime, wrapper): a looplagd. All that a test
+    """start_daemon(*options, env, cpu, preferred, wrapper): a looplagd. All that a test
     starts are ended after it, and must end cleanly; one that the test itself has ended
     (daemon.program.stop()) it takes from the list start_daemon.running."""
     running = []

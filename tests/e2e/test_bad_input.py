@@ -254,7 +254,7 @@ def test_without_descriptors_newcomers_wait_and_others_do_not(daemon, target):
 
 def test_a_thousand_halves_of_a_hello(start_daemon, target):
     """Each holds its connection open after it has said half of what it should."""
-    daemon = start_daemon(realtime=True)
+    daemon = start_daemon(preferred=True)
     held = []
     try:
         for _ in range(1000):
@@ -344,7 +344,7 @@ def test_a_storm_leaves_the_daemon_on_time(start_daemon, target):
     5 ms. On a busy machine the daemon may be kept from its CPU: three tries."""
     worst = []
     for attempt in range(3):
-        daemon = start_daemon(realtime=True)
+        daemon = start_daemon(preferred=True)
         sent = 0
         for _ in range(10):
             for name, (_, message, makers) in BAD.items():
@@ -366,7 +366,7 @@ def test_a_thousand_silent_connections(start_daemon, target):
     """They are put out for their silence or their number, and others get in meanwhile."""
     worst = []
     for attempt in range(3):
-        daemon = start_daemon(realtime=True)
+        daemon = start_daemon(preferred=True)
         silent = []
         try:
             for _ in range(1000):
@@ -387,7 +387,7 @@ def test_a_thousand_silent_connections(start_daemon, target):
 
 
 class Flood:
-    """Connects without a word, as fast as it can, until it is told to stop."""
+    """Connects without a word until it is told to stop, half as often as root may for long."""
 
     def __init__(self, path):
         self.path = path
@@ -405,6 +405,8 @@ class Flood:
                 pass
             if len(held) > 1000:
                 held.popleft().close()
+            if self.count % 20 == 0:
+                self._end.wait(0.01)
         for s in held:
             s.close()
 
@@ -419,7 +421,7 @@ class Flood:
 
 def test_a_good_target_gets_in_among_a_flood(start_daemon, target):
     """Whoever is pushed out for the sake of others, it is the silent."""
-    daemon = start_daemon(realtime=True)
+    daemon = start_daemon(preferred=True)
     with Flood(daemon.socket) as flood:
         wait_for(lambda: rejected(daemon)["quota"] > 1000, 10, "a thousand were too many")
         assert registers(daemon, target, "among")

@@ -120,7 +120,6 @@ def kernel_active(file):
 
 
 @pytest.mark.quiet
-@pytest.mark.quiet
 def test_the_kernel_times_the_same(perf, segments, program, tmp_path):
     """Work of about a millisecond a request, so that what a trace itself costs is small."""
     env = target_environment(segments.socket)

@@ -160,7 +160,7 @@ def test_lies_cost_little_more_than_the_truth(looplagd, hostile, way):
 def test_who_takes_all_leaves_enough_for_others(looplagd, hostile, good):
     """More segments, groups and labels than there may be: what is too much is refused or
     dropped, and counted; another user registers within a second, and is counted exactly."""
-    daemon = looplagd(realtime=True)
+    daemon = looplagd(preferred=True)
     _, registered = hostile(daemon, "names", 5000)
     assert registered > 2000
     waited, times = [], []

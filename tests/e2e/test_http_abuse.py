@@ -4,8 +4,8 @@ daemon's own loop is never late, a good scraper gets what it asks for, and memor
 descriptors stay bounded; afterwards all is as it was.
 
 The daemon measures its own loop. On a busy machine it may be kept from its CPU even so: it
-runs before ordinary programs where it may, and a delay that is too long gets two more
-chances. Nothing else does.
+is preferred to other programs, and a delay that is too long gets two more chances. Nothing
+else does.
 """
 
 import contextlib
@@ -103,7 +103,7 @@ def endure(start_daemon, abuse, crowded=(0, 0), limit=MEMORY_LIMIT):
     context that holds the abuse as long as it is entered."""
     worst = []
     for _ in range(3):
-        daemon = start_daemon(realtime=True)
+        daemon = start_daemon(preferred=True)
         crowd(daemon, *crowded)
         daemon.metrics()
         opened, resident = descriptors(daemon), memory(daemon)
@@ -229,13 +229,11 @@ def closing(clients):
 
 
 @pytest.mark.quiet
-@pytest.mark.quiet
 @pytest.mark.parametrize("groups,loops", [(0, 0), (100, 4), (100, 20)])
 def test_nobody_but_a_scraper(start_daemon, groups, loops):
     endure(start_daemon, lambda daemon: contextlib.nullcontext(), crowded=(groups, loops))
 
 
-@pytest.mark.quiet
 @pytest.mark.quiet
 def test_two_thousand_idle_connections(start_daemon):
     @contextlib.contextmanager
@@ -282,7 +280,6 @@ class Drip:
 
 
 @pytest.mark.quiet
-@pytest.mark.quiet
 def test_requests_that_drip(start_daemon):
     endure(start_daemon, lambda daemon: Drip(daemon, 400, 0.02))
 
@@ -316,7 +313,6 @@ def test_whoever_owes_a_request_or_takes_no_answer_has_half_a_minute(daemon):
         assert taken.startswith(b"HTTP/1.1 200 ")
 
 
-@pytest.mark.quiet
 @pytest.mark.quiet
 def test_readers_that_read_nothing(start_daemon):
     """Of one page after the other, each of megabytes; they give way to who asks next."""
@@ -400,7 +396,6 @@ def test_nonsense_is_refused_or_dropped(daemon, name):
 
 
 @pytest.mark.quiet
-@pytest.mark.quiet
 def test_a_storm_of_nonsense(start_daemon):
     @contextlib.contextmanager
     def storm(daemon):
@@ -473,7 +468,6 @@ def test_requests_in_one_go_are_answered_in_order(daemon):
 
 
 @pytest.mark.quiet
-@pytest.mark.quiet
 def test_requests_without_end_and_no_reading(start_daemon):
     @contextlib.contextmanager
     def flood(daemon):
@@ -505,7 +499,6 @@ def test_a_connection_is_kept_as_its_client_wants_it(daemon, version, header, ke
 
 
 @pytest.mark.quiet
-@pytest.mark.quiet
 def test_a_hundred_scrapers_at_once(start_daemon):
     """All get a whole page, of their own time, and share the work."""
     @contextlib.contextmanager
@@ -525,7 +518,6 @@ def test_a_hundred_scrapers_at_once(start_daemon):
     endure(start_daemon, scrapers, crowded=(50, 8), limit=2 * MEMORY_LIMIT)
 
 
-@pytest.mark.quiet
 @pytest.mark.quiet
 def test_ten_readers_of_a_thousand_stalls(start_daemon):
     @contextlib.contextmanager

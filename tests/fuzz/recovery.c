@@ -87,10 +87,14 @@ show(struct groups *groups, struct targets *targets, const struct collector_stat
 	FILE *out = open_memstream(&text, &size);
 
 	fuzz_check(metrics && out);
+	targets_read_begin(targets);
+	while (targets_read_more(targets, event_now_ns()))
+		;
 	groups_begin_reading(groups, event_now_ns());
-	targets_read(targets, event_now_ns());
-	for (size_t i = 0; i < groups_count(groups); i++)
+	for (size_t i = 0; i < groups_count(groups); i++) {
+		targets_tell(targets, groups_at(groups, i));
 		exporter_add_group(metrics, groups, i);
+	}
 	exporter_finish(metrics, groups, stats, &process);
 	fuzz_check(!metrics_failed(metrics));
 	while (text_write_some(out, metrics, &position))

@@ -307,7 +307,7 @@ check_neighbour(const struct shown *shown)
 static void
 scrape(void)
 {
-	struct target_reading reading = {.seen = true, .stats = &stats};
+	struct target_reading reading = {.stats = &stats};
 	uint64_t budget_ns;
 
 	/* An iteration below a microsecond is not shown while it lasts, but no two scrapes
@@ -315,11 +315,13 @@ scrape(void)
 	now_ns += 2 * ZERO_NS;
 	reading.now_ns = now_ns;
 	budget_ns = SLOTS * (now_ns - START_NS + SLACK_NS);
-	groups_begin_reading(groups, now_ns);
 	looking = true;
 	target_read(hostile.target, &reading);
 	looking = false;
 	target_read(neighbour.target, &reading);
+	groups_begin_reading(groups, now_ns);
+	target_tell(hostile.target);
+	target_tell(neighbour.target);
 	for (size_t i = 0; i < groups_count(groups); i++) {
 		struct group_view group = groups_view(groups, i);
 		bool honest = strcmp(group.groupname, "neighbour") == 0;
