@@ -23,11 +23,13 @@
 #include <event2/event.h>
 #include <event2/http.h>
 
+#include "daemon/accept.h"
 #include "daemon/admission.h"
 #include "daemon/body.h"
 #include "daemon/connections.h"
 #include "daemon/doors.h"
 #include "daemon/event.h"
+#include "daemon/gzip.h"
 #include "daemon/metrics.h"
 #include "daemon/reply.h"
 #include "daemon/tls.h"
@@ -76,9 +78,12 @@ struct page {
 	struct answers answers;
 	struct http_reply reply;
 	struct body *body; /* NULL: it is not begun */
-	FILE *out;
+	FILE *out;         /* that adds to it */
 	struct http_work *work;
-	bool made; /* and all its answers are handed over */
+	struct gzip *gzip;  /* or NULL */
+	struct body *plain; /* what it compresses, or NULL */
+	bool packed;        /* it has done so */
+	bool made;          /* and all its answers are handed over */
 };
 
 TAILQ_HEAD(pages_list, page);
@@ -132,6 +137,8 @@ page_free(struct page *page)
 		page->work->free(page->work);
 	if (page->out)
 		fclose(page->out);
+	gzip_free(page->gzip);
+	body_free(page->plain);
 	body_free(page->body);
 	free((void *)(uintptr_t)page->request.query);
 	free(page);
@@ -173,6 +180,17 @@ piece_cb(const void *data, size_t bytes, void *arg)
 		answer_free(answer);
 }
 
+/* Tell what may be the same page in another form. */
+static void
+add_form(struct evhttp_request *request, const struct page *page)
+{
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+
+	evhttp_add_header(headers, "Vary", "Accept, Accept-Encoding");
+	if (page->packed)
+		evhttp_add_header(headers, "Content-Encoding", "gzip");
+}
+
 /* Send all pieces of the page; false: out of memory. */
 static bool
 add_pieces(struct answer *answer, struct evbuffer *body)
@@ -202,10 +220,12 @@ send_answer(struct answer *answer)
 	answer->request = NULL;
 	answer->pieces = 1;
 	page->http->waiting--;
-	if (body && page->reply.status && (head || add_pieces(answer, body)))
+	if (body && page->reply.status && (head || add_pieces(answer, body))) {
+		add_form(request, page);
 		reply_send(request, &page->reply, body_bytes(page->body), body);
-	else
+	} else {
 		reply_text(request, HTTP_INTERNAL, "Out of memory.\n");
+	}
 	if (body)
 		evbuffer_free(body);
 	piece_cb(NULL, 0, answer);
@@ -246,6 +266,42 @@ begin_page(struct page *page)
 	return page->work != NULL;
 }
 
+/* What is written so far is whole: begin to compress it, if that is wanted. Returns 1 if so,
+ * 0 if it stays as it is, or -errno. */
+static int
+begin_gzip(struct page *page)
+{
+	struct body *body;
+	FILE *out;
+	int r = fclose(page->out) ? -ENOMEM : 0;
+
+	page->out = NULL;
+	if (r < 0 || !page->request.gzip || body_bytes(page->body) < GZIP_WORTH_BYTES)
+		return r;
+	body = body_new(&out);
+	if (!body)
+		return -ENOMEM;
+	page->plain = page->body;
+	page->body = body;
+	page->out = out;
+	page->gzip = gzip_new(page->plain);
+	return page->gzip ? 1 : -ENOMEM;
+}
+
+/* Make a part of the page. Returns 1 while there is more, 0 when it is whole, or -errno. */
+static int
+make_part(struct page *page)
+{
+	int r;
+
+	if (!page->body)
+		return begin_page(page);
+	if (page->gzip)
+		return gzip_step(page->gzip, page->out);
+	r = page->work->step(page->work, page->out);
+	return r == 0 ? begin_gzip(page) : r;
+}
+
 /* Answer all who have waited for it. */
 static void
 finish_page(struct page *page, int error)
@@ -258,6 +314,11 @@ finish_page(struct page *page, int error)
 	if ((page->out && fclose(page->out)) || error)
 		page->reply.status = 0;
 	page->out = NULL;
+	page->packed = page->gzip;
+	gzip_free(page->gzip);
+	page->gzip = NULL;
+	body_free(page->plain);
+	page->plain = NULL;
 	TAILQ_REMOVE(&page->http->queued, page, entry);
 	TAILQ_INSERT_TAIL(&page->http->made, page, entry);
 	for (answer = TAILQ_FIRST(&page->answers); answer; answer = next) {
@@ -279,8 +340,7 @@ make_some(void *arg)
 	event_watch_free(http->making);
 	http->making = NULL;
 	while ((page = TAILQ_FIRST(&http->queued))) {
-		int r = page->body ? page->work->step(page->work, page->out)
-				   : begin_page(page);
+		int r = make_part(page);
 
 		if (r <= 0)
 			finish_page(page, r);
@@ -301,7 +361,8 @@ make_at_once(struct page *page)
 static bool
 is_same(const struct http_request *a, const struct http_request *b)
 {
-	return a->variant == b->variant && strcmp(a->query ?: "", b->query ?: "") == 0;
+	return a->variant == b->variant && a->gzip == b->gzip &&
+	       strcmp(a->query ?: "", b->query ?: "") == 0;
 }
 
 /* The page, not begun yet, that answers this too. Returns 0 with it or NULL, or -EBUSY:
@@ -367,6 +428,9 @@ understand(const struct http_route *route, struct evhttp_request *request)
 			evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request));
 	if (route->choose)
 		asked.variant = route->choose(evhttp_find_header(headers, "Accept"));
+	/* Who is answered at once gets little. */
+	asked.gzip = route->queued &&
+		     accept_gzip(evhttp_find_header(headers, "Accept-Encoding"));
 	return asked;
 }
 

@@ -5,8 +5,8 @@
  *
  * Whatever clients do, each turn of the loop stays short and memory bounded: few
  * connections are accepted at a time, and few are kept; a page that takes long is made in
- * steps, one page after the other, and all who want the same one share it; what is made
- * and read too slowly makes room for what is asked for next.
+ * steps, and compressed in steps for those who want that, one page after the other, and all
+ * who want the same one share it; what is made and read too slowly makes room for what is asked for next.
  */
 #ifndef LOOPLAG_DAEMON_HTTP_H
 #define LOOPLAG_DAEMON_HTTP_H
@@ -26,6 +26,7 @@ struct web_access;
 struct http_request {
 	const char *query; /* as it stands behind the ? in the URL; NULL: nothing */
 	unsigned variant;  /* which one of the route's pages */
+	bool gzip;         /* compressed by the server, if it is worth it */
 };
 
 struct http_reply {
