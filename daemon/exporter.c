@@ -115,21 +115,21 @@ add_delay_window(struct metrics *metrics, const struct reading *reading)
 	metrics_add_to(metrics, reading->family, &sample);
 }
 
-/* histogram_count_to() for rising bounds, and in the end without one, in one pass. */
+/* How many there are up to each of the rising bounds, and in the end how many in all. A
+ * bucket in which a bound lies is above it. */
 static void
-count_iterations(const struct histogram *h, const double *bounds, size_t count,
+count_up(const uint64_t *counts, double (*upper_seconds)(unsigned bucket),
+	unsigned buckets, const double *bounds, size_t bound_count,
 	struct metric_point *ret_points)
 {
 	uint64_t total = 0;
 	unsigned bucket = 0;
 
-	for (size_t i = 0; i <= count; i++) {
-		double bound = i < count ? bounds[i] : INFINITY;
+	for (size_t i = 0; i <= bound_count; i++) {
+		double bound = i < bound_count ? bounds[i] : INFINITY;
 
-		for (; bucket < HISTOGRAM_BUCKETS &&
-			histogram_upper_seconds(bucket) <= bound;
-			bucket++)
-			total = saturated_sum(total, h->counts[bucket]);
+		for (; bucket < buckets && upper_seconds(bucket) <= bound; bucket++)
+			total = saturated_sum(total, counts[bucket]);
 		ret_points[i] = (struct metric_point){bound, (double)total};
 	}
 }
@@ -144,7 +144,8 @@ add_iteration(struct metrics *metrics, const struct reading *reading)
 	struct metric_sample sample = series_sample(reading);
 	struct native_room room;
 
-	count_iterations(h, options->delay_bounds, count, points);
+	count_up(h->counts, histogram_upper_seconds, HISTOGRAM_BUCKETS,
+		options->delay_bounds, count, points);
 	sample.count = points[count].value;
 	sample.points = points;
 	sample.point_count = count + 1;
@@ -164,12 +165,9 @@ add_wakeup(struct metrics *metrics, const struct reading *reading)
 	struct metric_sample sample = series_sample(reading);
 	struct native_room room;
 
-	for (size_t i = 0; i < COUNT(wakeup_bounds); i++) {
-		points[i].bound = wakeup_bounds[i];
-		points[i].value = (double)band_histogram_count_to(h, wakeup_bounds[i]);
-	}
-	sample.count = (double)band_histogram_total(h);
-	points[COUNT(wakeup_bounds)] = (struct metric_point){INFINITY, sample.count};
+	count_up(h->counts, band_upper_seconds, HISTOGRAM_BANDS, wakeup_bounds,
+		COUNT(wakeup_bounds), points);
+	sample.count = points[COUNT(wakeup_bounds)].value;
 	sample.points = points;
 	sample.point_count = COUNT(points);
 	sample.sum = (double)h->sum_ns / 1e9;

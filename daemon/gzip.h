@@ -1,25 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Compresses the body of an answer, in steps: a page of megabytes takes its time. */
+/* Compresses the body of an answer while it is written: what is written in steps is
+ * compressed in steps. */
 #ifndef LOOPLAG_DAEMON_GZIP_H
 #define LOOPLAG_DAEMON_GZIP_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
-/* What is shorter fits into a packet or two as it is. */
+/* What is shorter fits into a packet or two as it is, and stays so. */
 #define GZIP_WORTH_BYTES 2048
 
-struct body;
-struct gzip;
-
-/* Begin with a body that is whole, borrowed. NULL without memory. */
-struct gzip *
-gzip_new(const struct body *from);
-void
-gzip_free(struct gzip *gzip);
-
-/* Write some more, for less than a millisecond or so. Returns 1 while there is more, 0 when
- * all is written. */
-int
-gzip_step(struct gzip *gzip, FILE *out);
+/* A stream whose content is compressed into another one, which is closed with it. Whether
+ * there was enough to be compressed is in *ret_packed, which is borrowed, when it is closed.
+ * NULL without memory, when the other stream stays the caller's. */
+FILE *
+gzip_open(FILE *to, bool *ret_packed);
 
 #endif

@@ -80,10 +80,8 @@ struct page {
 	struct body *body; /* NULL: it is not begun */
 	FILE *out;         /* that adds to it */
 	struct http_work *work;
-	struct gzip *gzip;  /* or NULL */
-	struct body *plain; /* what it compresses, or NULL */
-	bool packed;        /* it has done so */
-	bool made;          /* and all its answers are handed over */
+	bool packed; /* the body is compressed */
+	bool made;   /* and all its answers are handed over */
 };
 
 TAILQ_HEAD(pages_list, page);
@@ -137,8 +135,6 @@ page_free(struct page *page)
 		page->work->free(page->work);
 	if (page->out)
 		fclose(page->out);
-	gzip_free(page->gzip);
-	body_free(page->plain);
 	body_free(page->body);
 	free((void *)(uintptr_t)page->request.query);
 	free(page);
@@ -184,11 +180,9 @@ piece_cb(const void *data, size_t bytes, void *arg)
 static void
 add_form(struct evhttp_request *request, const struct page *page)
 {
-	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
-
-	evhttp_add_header(headers, "Vary", "Accept, Accept-Encoding");
+	reply_add_header(request, "Vary", "Accept, Accept-Encoding");
 	if (page->packed)
-		evhttp_add_header(headers, "Content-Encoding", "gzip");
+		reply_add_header(request, "Content-Encoding", "gzip");
 }
 
 /* Send all pieces of the page; false: out of memory. */
@@ -261,45 +255,16 @@ begin_page(struct page *page)
 	page->body = body_new(&page->out);
 	if (!page->body)
 		return -ENOMEM;
+	if (page->request.gzip) {
+		FILE *packed = gzip_open(page->out, &page->packed);
+
+		if (!packed)
+			return -ENOMEM;
+		page->out = packed;
+	}
 	page->reply = page->route->fn(
 		http->options.arg, &page->request, page->out, &page->work);
 	return page->work != NULL;
-}
-
-/* What is written so far is whole: begin to compress it, if that is wanted. Returns 1 if so,
- * 0 if it stays as it is, or -errno. */
-static int
-begin_gzip(struct page *page)
-{
-	struct body *body;
-	FILE *out;
-	int r = fclose(page->out) ? -ENOMEM : 0;
-
-	page->out = NULL;
-	if (r < 0 || !page->request.gzip || body_bytes(page->body) < GZIP_WORTH_BYTES)
-		return r;
-	body = body_new(&out);
-	if (!body)
-		return -ENOMEM;
-	page->plain = page->body;
-	page->body = body;
-	page->out = out;
-	page->gzip = gzip_new(page->plain);
-	return page->gzip ? 1 : -ENOMEM;
-}
-
-/* Make a part of the page. Returns 1 while there is more, 0 when it is whole, or -errno. */
-static int
-make_part(struct page *page)
-{
-	int r;
-
-	if (!page->body)
-		return begin_page(page);
-	if (page->gzip)
-		return gzip_step(page->gzip, page->out);
-	r = page->work->step(page->work, page->out);
-	return r == 0 ? begin_gzip(page) : r;
 }
 
 /* Answer all who have waited for it. */
@@ -314,11 +279,6 @@ finish_page(struct page *page, int error)
 	if ((page->out && fclose(page->out)) || error)
 		page->reply.status = 0;
 	page->out = NULL;
-	page->packed = page->gzip;
-	gzip_free(page->gzip);
-	page->gzip = NULL;
-	body_free(page->plain);
-	page->plain = NULL;
 	TAILQ_REMOVE(&page->http->queued, page, entry);
 	TAILQ_INSERT_TAIL(&page->http->made, page, entry);
 	for (answer = TAILQ_FIRST(&page->answers); answer; answer = next) {
@@ -340,7 +300,8 @@ make_some(void *arg)
 	event_watch_free(http->making);
 	http->making = NULL;
 	while ((page = TAILQ_FIRST(&http->queued))) {
-		int r = make_part(page);
+		int r = page->body ? page->work->step(page->work, page->out)
+				   : begin_page(page);
 
 		if (r <= 0)
 			finish_page(page, r);

@@ -22,12 +22,18 @@
 #define EXACT_MAX 9007199254740992.0
 /* Names of labels, quotes, commas, and values of which each byte may be escaped. */
 #define LABELS_BYTES (METRIC_LABELS * (2 * METRIC_LABEL_BYTES + 64))
+#define NAME_BYTES 128
+#define EXEMPLAR_BYTES 256
+#define LINE_BYTES (NAME_BYTES + LABELS_BYTES + 2 * NUMBER_BYTES + EXEMPLAR_BYTES)
 
-/* A sample's name and labels, as they stand in each of its lines. */
-struct prefix {
+/* The lines of a sample, on their way. */
+struct lines {
+	FILE *out;
 	const char *name;
-	size_t length;
-	char labels[LABELS_BYTES]; /* without braces */
+	size_t labels_bytes;
+	char labels[LABELS_BYTES]; /* as they stand in each line, without braces */
+	size_t used;
+	char text[4 * LINE_BYTES];
 };
 
 /* The digits of a whole number. Returns where they end; no 0 follows. */
@@ -120,78 +126,80 @@ lines_write_escaped(FILE *out, const char *text, const char *special)
 }
 
 static void
-prepare(struct prefix *prefix, const struct metric_family *family,
-	const struct metric_sample *sample)
+prepare(struct lines *lines, const struct metric_sample *sample)
 {
-	char *to = prefix->labels;
+	char *to = lines->labels;
 
-	prefix->name = family->name;
 	for (unsigned i = 0; i < METRIC_LABELS && sample->labels[i].name; i++) {
-		const char *value = sample->labels[i].value;
-
 		if (i)
 			*to++ = ',';
-		to = stpncpy(to, sample->labels[i].name, 32);
+		to = stpcpy(to, sample->labels[i].name);
 		to = stpcpy(to, "=\"");
-		for (unsigned j = 0; value[j] && j < METRIC_LABEL_BYTES - 1; j++) {
-			if (value[j] == '\\' || value[j] == '"' || value[j] == '\n')
+		for (const char *value = sample->labels[i].value; *value; value++) {
+			if (*value == '\\' || *value == '"' || *value == '\n')
 				*to++ = '\\';
-			*to++ = value[j];
-			if (value[j] == '\n')
-				to[-1] = 'n';
+			*to++ = *value == '\n' ? 'n' : *value;
 		}
 		*to++ = '"';
 	}
-	prefix->length = (size_t)(to - prefix->labels);
+	lines->labels_bytes = (size_t)(to - lines->labels);
 }
 
 static void
-write_exemplar(FILE *out, const struct metric_exemplar *exemplar)
+flush(struct lines *lines)
+{
+	fwrite_unlocked(lines->text, 1, lines->used, lines->out);
+	lines->used = 0;
+}
+
+/* Add what is no longer than EXEMPLAR_BYTES. */
+static char *
+add_exemplar(char *to, const struct metric_exemplar *exemplar)
 {
 	char buffer[NUMBER_BYTES];
 
-	fputs_unlocked(" # {", out);
+	to = stpcpy(to, " # {");
 	for (unsigned i = 0; i < METRIC_EXEMPLAR_LABELS && exemplar->labels[i].name; i++)
-		fprintf(out, "%s%s=\"%llu\"", i ? "," : "", exemplar->labels[i].name,
+		to += sprintf(to, "%s%s=\"%llu\"", i ? "," : "", exemplar->labels[i].name,
 			(unsigned long long)exemplar->labels[i].value);
-	fputs_unlocked("} ", out);
-	fputs_unlocked(format_number(exemplar->value, buffer), out);
-	fprintf(out, " %.3f", exemplar->unix_seconds);
+	to = stpcpy(to, "} ");
+	to = stpcpy(to, format_number(exemplar->value, buffer));
+	return to + sprintf(to, " %.3f", exemplar->unix_seconds);
 }
 
-/* One line. The bound, if any, is one more label. */
+/* Add a line. The bound, if any, is one more label. */
 static void
-write_line(FILE *out, const struct prefix *prefix, const char *suffix,
-	const char *bound_name, const char *bound, double value,
-	const struct metric_exemplar *exemplar)
+add_line(struct lines *lines, const char *suffix, const char *bound_name,
+	const char *bound, double value, const struct metric_exemplar *exemplar)
 {
 	char buffer[NUMBER_BYTES];
+	char *to;
 
-	fputs_unlocked(prefix->name, out);
-	fputs_unlocked(suffix, out);
-	if (prefix->length || bound)
-		putc_unlocked('{', out);
-	fwrite_unlocked(prefix->labels, 1, prefix->length, out);
+	if (lines->used > sizeof(lines->text) - LINE_BYTES)
+		flush(lines);
+	to = stpcpy(stpcpy(lines->text + lines->used, lines->name), suffix);
+	if (lines->labels_bytes || bound)
+		*to++ = '{';
+	to = mempcpy(to, lines->labels, lines->labels_bytes);
 	if (bound) {
-		if (prefix->length)
-			putc_unlocked(',', out);
-		fputs_unlocked(bound_name, out);
-		fputs_unlocked("=\"", out);
-		fputs_unlocked(bound, out);
-		putc_unlocked('"', out);
+		if (lines->labels_bytes)
+			*to++ = ',';
+		to = stpcpy(stpcpy(to, bound_name), "=\"");
+		to = stpcpy(stpcpy(to, bound), "\"");
 	}
-	if (prefix->length || bound)
-		putc_unlocked('}', out);
-	putc_unlocked(' ', out);
-	fputs_unlocked(format_number(value, buffer), out);
+	if (lines->labels_bytes || bound)
+		*to++ = '}';
+	*to++ = ' ';
+	to = stpcpy(to, format_number(value, buffer));
 	if (exemplar)
-		write_exemplar(out, exemplar);
-	putc_unlocked('\n', out);
+		to = add_exemplar(to, exemplar);
+	*to++ = '\n';
+	lines->used = (size_t)(to - lines->text);
 }
 
 static void
-write_points(FILE *out, const struct prefix *prefix, const char *suffix,
-	const char *bound_name, const struct metric_sample *sample, bool with_exemplars)
+add_points(struct lines *lines, const char *suffix, const char *bound_name,
+	const struct metric_sample *sample, bool with_exemplars)
 {
 	double low = -INFINITY;
 	char buffer[NUMBER_BYTES];
@@ -199,8 +207,8 @@ write_points(FILE *out, const struct prefix *prefix, const char *suffix,
 	for (size_t i = 0; i < sample->point_count; i++) {
 		const struct metric_point *point = &sample->points[i];
 
-		write_line(out, prefix, suffix, bound_name,
-			format_bound(point->bound, buffer), point->value,
+		add_line(lines, suffix, bound_name, format_bound(point->bound, buffer),
+			point->value,
 			with_exemplars ? metrics_exemplar(sample, low, point->bound)
 				       : NULL);
 		low = point->bound;
@@ -211,22 +219,28 @@ void
 lines_write(FILE *out, const struct metric_family *family,
 	const struct metric_sample *sample, bool with_exemplars)
 {
-	struct prefix prefix;
+	struct lines lines;
 
-	prepare(&prefix, family, sample);
+	lines.out = out;
+	lines.name = family->name;
+	lines.used = 0;
+	prepare(&lines, sample);
 	switch (family->type) {
 	case METRIC_COUNTER:
 	case METRIC_GAUGE:
 	case METRIC_INFO:
-		write_line(out, &prefix, "", NULL, NULL, sample->value, NULL);
-		return;
+		add_line(&lines, "", NULL, NULL, sample->value, NULL);
+		break;
 	case METRIC_HISTOGRAM:
-		write_points(out, &prefix, "_bucket", "le", sample, with_exemplars);
+		add_points(&lines, "_bucket", "le", sample, with_exemplars);
 		break;
 	case METRIC_SUMMARY:
-		write_points(out, &prefix, "", "quantile", sample, false);
+		add_points(&lines, "", "quantile", sample, false);
 		break;
 	}
-	write_line(out, &prefix, "_sum", NULL, NULL, sample->sum, NULL);
-	write_line(out, &prefix, "_count", NULL, NULL, sample->count, NULL);
+	if (family->type == METRIC_HISTOGRAM || family->type == METRIC_SUMMARY) {
+		add_line(&lines, "_sum", NULL, NULL, sample->sum, NULL);
+		add_line(&lines, "_count", NULL, NULL, sample->count, NULL);
+	}
+	flush(&lines);
 }

@@ -115,6 +115,16 @@ metrics_add(struct metrics *metrics, const struct metric_sample *sample)
 	metrics_add_to(metrics, metrics->count - 1, sample);
 }
 
+static bool
+labels_fit(const struct metric_sample *sample)
+{
+	for (unsigned i = 0; i < METRIC_LABELS && sample->labels[i].name; i++)
+		if (strnlen(sample->labels[i].value, METRIC_LABEL_BYTES) ==
+			METRIC_LABEL_BYTES)
+			return false;
+	return true;
+}
+
 void
 metrics_add_to(struct metrics *metrics, size_t index, const struct metric_sample *sample)
 {
@@ -124,7 +134,8 @@ metrics_add_to(struct metrics *metrics, size_t index, const struct metric_sample
 
 	if (metrics->failed)
 		return;
-	assert(index < metrics->count && sample->point_count <= METRIC_POINTS_MAX &&
+	assert(index < metrics->count && labels_fit(sample));
+	assert(sample->point_count <= METRIC_POINTS_MAX &&
 		sample->exemplar_count <= METRIC_EXEMPLARS_MAX &&
 		sample->native.count <= METRIC_BUCKETS_MAX);
 	family = &metrics->families[index];

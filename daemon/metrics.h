@@ -66,7 +66,7 @@ struct metric_native {
 #define METRIC_EXEMPLARS_MAX 16
 #define METRIC_BUCKETS_MAX 1024
 #define METRIC_LABELS 3
-#define METRIC_LABEL_BYTES 512 /* of a value, with the final 0; more is not written */
+#define METRIC_LABEL_BYTES 512 /* of a value, with the final 0 */
 
 struct metric_sample {
 	struct metric_label labels[METRIC_LABELS]; /* ends at the first without a name */

@@ -11,7 +11,6 @@
 
 #include "daemon/protobuf.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdint.h>
@@ -25,6 +24,12 @@
 /* The tag of MetricFamily.metric: field 4, with a length. */
 #define METRIC_TAG 0x22
 #define VARINT_BYTES 10
+#define HEAD_BYTES (1 + VARINT_BYTES)
+/* No message is longer. */
+#define MESSAGE_BYTES                                                  \
+	(HEAD_BYTES + 4096 + METRIC_LABELS * METRIC_LABEL_BYTES +      \
+		METRIC_POINTS_MAX * 128 + METRIC_EXEMPLARS_MAX * 256 + \
+		METRIC_BUCKETS_MAX * 32)
 
 static const Prometheus__MetricType types[] = {
 	[METRIC_COUNTER] = PROMETHEUS__METRIC_TYPE__COUNTER,
@@ -335,14 +340,15 @@ print_varint(uint64_t value, uint8_t ret_bytes[VARINT_BYTES])
 	return count;
 }
 
-/* Room for so many more bytes of the family; NULL without memory. */
+/* Where another message may be added to the family, with a head before it; NULL without
+ * memory. */
 static uint8_t *
-make_room(struct protobuf *protobuf, size_t bytes)
+make_room(struct protobuf *protobuf)
 {
-	size_t room = protobuf->room ? protobuf->room : 4096;
+	size_t room = protobuf->room ? protobuf->room : 2 * MESSAGE_BYTES;
 	uint8_t *larger;
 
-	while (room < protobuf->bytes + bytes)
+	while (room - protobuf->bytes < MESSAGE_BYTES)
 		room *= 2;
 	if (room != protobuf->room) {
 		larger = realloc(protobuf->family, room);
@@ -355,21 +361,11 @@ make_room(struct protobuf *protobuf, size_t bytes)
 }
 
 static int
-add_message(struct protobuf *protobuf, const ProtobufCMessage *message)
-{
-	uint8_t *to = make_room(protobuf, protobuf_c_message_get_packed_size(message));
-
-	if (!to)
-		return -ENOMEM;
-	protobuf->bytes += protobuf_c_message_pack(message, to);
-	return 0;
-}
-
-static int
 begin_family(struct protobuf *protobuf, const struct metric_family *family)
 {
 	Prometheus__MetricFamily message = PROMETHEUS__METRIC_FAMILY__INIT;
 	const char *unit = metrics_unit(family);
+	uint8_t *to;
 
 	message.name = borrowed(family->name);
 	message.help = borrowed(family->help);
@@ -377,26 +373,31 @@ begin_family(struct protobuf *protobuf, const struct metric_family *family)
 	if (unit)
 		message.unit = borrowed(unit);
 	protobuf->bytes = 0;
-	return add_message(protobuf, &message.base);
+	to = make_room(protobuf);
+	if (!to)
+		return -ENOMEM;
+	protobuf->bytes = protobuf_c_message_pack(&message.base, to);
+	return 0;
 }
 
+/* Its length is known only then: to find it before would take as long once more. */
 static int
 add_sample(struct protobuf *protobuf, enum metric_type type,
 	const struct metric_sample *sample)
 {
 	struct messages *m = &protobuf->messages;
-	uint8_t head[1 + VARINT_BYTES] = {METRIC_TAG}, *to;
-	size_t bytes;
+	uint8_t *to = make_room(protobuf);
+	size_t bytes, head;
 
-	set_metric(m, type, sample);
-	bytes = 1 + print_varint(protobuf_c_message_get_packed_size(&m->metric.base),
-			    head + 1);
-	to = make_room(protobuf, bytes);
 	if (!to)
 		return -ENOMEM;
-	memcpy(to, head, bytes);
-	protobuf->bytes += bytes;
-	return add_message(protobuf, &m->metric.base);
+	set_metric(m, type, sample);
+	bytes = protobuf_c_message_pack(&m->metric.base, to + HEAD_BYTES);
+	*to = METRIC_TAG;
+	head = 1 + print_varint(bytes, to + 1);
+	memmove(to + head, to + HEAD_BYTES, bytes);
+	protobuf->bytes += head + bytes;
+	return 0;
 }
 
 static void
