@@ -13,6 +13,7 @@ test is that of $LOOPLAG_BUILDDIR, or ./build. Nothing here sleeps for a result:
 polls a condition until its deadline.
 """
 
+import base64
 import contextlib
 import ctypes
 import http.client
@@ -288,14 +289,18 @@ def delay_quantile(metrics, group, loop, q):
 
 class Daemon:
     """A looplagd with a port and a socket of its own, ready to serve; run by a command that
-    executes another one, if need be."""
+    executes another one, if need be. Asked by TLS in an ssl.SSLContext, and as a user with a
+    password, "USER:PASSWORD", if those are given."""
 
-    def __init__(self, *options, env=None, cpu=None, preferred=False, wrapper=()):
+    def __init__(self, *options, env=None, cpu=None, preferred=False, wrapper=(), tls=None,
+                 login=None):
+        self.tls = tls
+        self.login = login
         self.directory = short_directory()
         self.socket = self.directory / "probe.sock"
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.url = f"http://{self.address}"
+        self.url = f"{'https' if tls else 'http'}://{self.address}"
         self.program = Program(
             [*wrapper, LOOPLAGD, "--web.listen-address", self.address, "--probe.socket",
              self.socket, *options],
@@ -316,9 +321,15 @@ class Daemon:
 
     def get(self, path, headers=None, timeout=10):
         """GET a page: (status, headers, body as text)."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        where = {"host": "127.0.0.1", "port": self.port, "timeout": timeout}
+        connection = (http.client.HTTPSConnection(**where, context=self.tls) if self.tls
+                      else http.client.HTTPConnection(**where))
+        headers = dict(headers or {})
+        if self.login:
+            headers.setdefault("Authorization",
+                               "Basic " + base64.b64encode(self.login.encode()).decode())
         try:
-            connection.request("GET", path, headers=headers or {})
+            connection.request("GET", path, headers=headers)
             answer = connection.getresponse()
             return answer.status, answer.headers, answer.read().decode()
         finally:

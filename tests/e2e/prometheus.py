@@ -10,16 +10,18 @@ from harness import Program, free_port, short_directory, wait_for
 
 
 class Prometheus:
-    """A Prometheus that scrapes one address every second."""
+    """A Prometheus that scrapes one address every second, with more settings of the scrape, as
+    YAML, if need be."""
 
-    def __init__(self, address):
+    def __init__(self, address, settings=""):
         self.directory = short_directory()
         self.url = f"http://127.0.0.1:{free_port()}"
         config = self.directory / "prometheus.yml"
         config.write_text(
             "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
             "scrape_configs:\n"
-            "- {job_name: looplag, static_configs: [{targets: ['" + address + "']}]}\n")
+            "- {job_name: looplag, static_configs: [{targets: ['" + address + "']}]"
+            + (", " + settings if settings else "") + "}\n")
         self.program = Program(
             ["prometheus", f"--config.file={config}", f"--web.listen-address={self.url[7:]}",
              f"--storage.tsdb.path={self.directory / 'data'}", "--log.level=warn"])
