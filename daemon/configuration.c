@@ -297,7 +297,9 @@ read_rule(struct reader *reader, const struct document_node *node,
 	wrong = rules_check(rule);
 	if (!any)
 		mistakes_add(&reader->mistakes, node->line, node->column,
-			"a rule for groups needs 'unit', 'command' or 'cgroup'");
+			"a rule for groups needs 'unit', 'cgroup', 'command', "
+			"'arguments' "
+			"or 'user'");
 	else if (wrong)
 		tell_value(reader, node, "name", wrong);
 }

@@ -112,20 +112,34 @@ has_unit(const char *path)
 	return unit_in_path(path, unit) == 0;
 }
 
-int
-identity_manager_in(const char *cgroups, uid_t *ret_uid)
+/* Whose own manager a path belongs to. Returns 0 or -ENOENT. */
+static int
+find_manager(const char *path, uid_t *ret_uid)
 {
 	static const char manager[] = "/user@";
-	const char *path = find_path(cgroups, has_unit), *found;
+	const char *found = path ? strstr(path, manager) : NULL;
 	unsigned uid;
 	int end = 0;
 
-	found = path ? strstr(path, manager) : NULL;
 	if (!found || found > path + strcspn(path, "\n") ||
 		sscanf(found + strlen(manager), "%u.service/%n", &uid, &end) != 1 || !end)
 		return -ENOENT;
 	*ret_uid = uid;
 	return 0;
+}
+
+int
+identity_manager_in(const char *cgroups, uid_t *ret_uid)
+{
+	return find_manager(find_path(cgroups, has_unit), ret_uid);
+}
+
+bool
+identity_is_of_user(const char *path)
+{
+	uid_t uid;
+
+	return find_manager(path, &uid) == 0;
 }
 
 int

@@ -39,6 +39,11 @@ identity_cgroup_in(const char *cgroups, char ret_path[IDENTITY_CGROUP_BYTES]);
 __attribute__((warn_unused_result)) int
 identity_cgroup(pid_t pid, char ret_path[IDENTITY_CGROUP_BYTES]);
 
+/* Whether a user's own manager has made that control group, or it is below one of its:
+ * its path is that user's choice. */
+bool
+identity_is_of_user(const char *path);
+
 /* The command name. Returns 0 or -errno. */
 __attribute__((warn_unused_result)) int
 identity_command(pid_t pid, char ret_command[IDENTITY_NAME_BYTES]);

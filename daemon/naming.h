@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "daemon/identity.h"
 #include "daemon/reception.h"
@@ -18,13 +19,26 @@ struct naming {
 	size_t rule_count;
 };
 
-/* The first rule that matches; else the systemd unit, unless those are ignored; else the
- * target's own wish; else its command name. What only the kernel can tell is taken from it
- * alone, while the process's number is surely its own. Returns whether the name is given: no
- * choice of the process's or its user's. */
+/* What is known of a guest that has no name yet. */
+struct naming_query;
+
+/*
+ * Ask who a guest is. Its name is that of the first rule that matches; else the systemd
+ * unit, unless those are ignored; else the target's own wish; else its command name. What
+ * only the kernel can tell is taken from it alone, while the process's number is surely its
+ * own: its pidfd stays the caller's, and open. NULL without memory.
+ */
+struct naming_query *
+naming_ask(const struct naming *naming, const struct reception_guest *guest,
+	uint64_t now_ns);
+void
+naming_free(struct naming_query *query);
+
+/* Returns whether the name is known by now; and whether it is given: no choice of the
+ * process's or its user's. */
 bool
-naming_group(const struct naming *naming, const struct reception_guest *guest,
-	char ret_name[IDENTITY_NAME_BYTES]);
+naming_answer(const struct naming *naming, struct naming_query *query, uint64_t now_ns,
+	char ret_name[IDENTITY_NAME_BYTES], bool *ret_given);
 
 /* "node", "python", "java", or NULL. */
 const char *

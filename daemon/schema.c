@@ -83,6 +83,11 @@ static const struct schema_option options[] = {
 		NULL, false, "The command's name, 15 bytes at most."},
 	{SCHEMA_GROUP, "cgroup", SCHEMA_PATTERN, RULE(patterns[RULES_CGROUP]), 0, 0, NULL,
 		false, "The path of the control group."},
+	{SCHEMA_GROUP, "arguments", SCHEMA_PATTERN, RULE(patterns[RULES_ARGUMENTS]), 0, 0,
+		NULL, false,
+		"The command line, its words joined by spaces; the first 2047 bytes."},
+	{SCHEMA_GROUP, "user", SCHEMA_PATTERN, RULE(patterns[RULES_USER]), 0, 0, NULL,
+		false, "The user's name in /etc/passwd, else its number."},
 };
 
 #define OPTIONS (sizeof(options) / sizeof(options[0]))

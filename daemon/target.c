@@ -12,6 +12,7 @@
 
 #include "daemon/collector.h"
 #include "daemon/counters.h"
+#include "daemon/event.h"
 #include "daemon/family.h"
 #include "daemon/groups.h"
 #include "daemon/naming.h"
@@ -85,11 +86,12 @@ target_new(const struct reception_guest *guest, const struct segment_header *hea
 	target->serial = target_next_serial();
 	target->changed = true;
 	target->slots = calloc(header->slot_count, sizeof(struct slot *));
-	target->given = naming_group(naming, guest, target->groupname);
+	target->naming = naming;
+	target->query = naming_ask(naming, guest, now_ns);
 	target->runtime = naming_runtime(&guest->hello);
 	if (guest->hello.registrations && !stalls->history)
 		target->known_ns = guest->hello.clock_ns;
-	if (target->slots)
+	if (target->slots && target->query)
 		target->reader = reader_new(guest->fd, header);
 	if (target->reader)
 		target->family =
@@ -119,6 +121,7 @@ target_free(struct target *target)
 			free(target->slots[i]);
 		}
 	quota_return(target->quota, target->uid, QUOTA_LOOPS, target->granted);
+	naming_free(target->query);
 	free(target->slots);
 	family_free(target->family);
 	reader_free(target->reader);
@@ -129,10 +132,17 @@ target_free(struct target *target)
 	free(target);
 }
 
-struct groups_name
-target_group_name(const struct target *target)
+bool
+target_group_name(struct target *target, uint64_t now_ns, struct groups_name *ret_name)
 {
-	return (struct groups_name){target->groupname, target->uid, target->given};
+	if (target->query && naming_answer(target->naming, target->query, now_ns,
+				     target->groupname, &target->given)) {
+		naming_free(target->query);
+		target->query = NULL;
+		target->changed = true;
+	}
+	*ret_name = (struct groups_name){target->groupname, target->uid, target->given};
+	return !target->query;
 }
 
 /* Add what a count of the header has grown by, but no more than it can be: it is added up
@@ -283,9 +293,11 @@ target_older(const struct target *target)
 void
 target_count_processes(struct target *target, unsigned count)
 {
-	const struct groups_name name = target_group_name(target);
+	struct groups_name name;
 
-	if (target_slots_join(target, groups_seek(target->groups, &name)) == 0)
+	if (target->group || (target_group_name(target, event_now_ns(), &name) &&
+				     target_slots_join(target,
+					     groups_seek(target->groups, &name)) == 0))
 		group_add_process(target->group, (int)count - (int)target->processes);
 	target->processes = count;
 }

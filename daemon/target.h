@@ -86,7 +86,7 @@ target_past_read(struct record *record, struct target_past *ret_past);
 /* NULL without memory, when the descriptor stays the caller's. */
 struct target *
 target_restore(const struct target_past *past, int fd, struct groups *groups,
-	struct target_stalls *stalls, struct quota *quota);
+	const struct naming *naming, struct target_stalls *stalls, struct quota *quota);
 /* One of its slots; `series` is what numbers in records mean. Returns whether it is one. */
 bool
 target_restore_slot(struct target *target, uint32_t index, struct record *record,

@@ -24,6 +24,8 @@
 
 struct collector_stats;
 struct family;
+struct naming;
+struct naming_query;
 struct quota;
 struct reader;
 
@@ -66,6 +68,8 @@ struct target {
 	struct quota *quota;
 	uint32_t granted; /* slots, of its user's quota: the first ones */
 	uint32_t refused; /* those after them that are in use */
+	const struct naming *naming;
+	struct naming_query *query; /* NULL: it has been answered */
 	char groupname[IDENTITY_NAME_BYTES];
 	bool given; /* the name, see groups.h */
 	const char *runtime;
@@ -101,9 +105,9 @@ target_has_died(int pidfd);
 uint64_t
 target_next_serial(void);
 
-/* What its group is to be called. Borrowed. */
-struct groups_name
-target_group_name(const struct target *target);
+/* Find out what its group is to be called. Returns whether that is known by now; borrowed. */
+bool
+target_group_name(struct target *target, uint64_t now_ns, struct groups_name *ret_name);
 
 /* Make the target one of the group, unless it has one already. Returns 0, or -1: there is
  * none. */

@@ -11,12 +11,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "daemon/event.h"
 #include "daemon/family.h"
 #include "daemon/groups.h"
 #include "daemon/hello.h"
 #include "daemon/ledger.h"
 #include "daemon/naming.h"
 #include "daemon/reader.h"
+#include "daemon/reception.h"
 #include "daemon/record.h"
 
 #ifndef SYS_pidfd_open
@@ -287,9 +289,25 @@ find_process(struct target *target)
 	}
 }
 
+/* Its name was still being asked for. */
+static struct naming_query *
+ask_again(const struct target *target, const struct segment_hello *hello)
+{
+	const struct reception_guest guest = {
+		.hello = *hello,
+		.fd = target->fd,
+		.pidfd = target->pidfd,
+		.pid = target->pid,
+		.uid = target->uid,
+		.gone = target->pidfd < 0,
+	};
+
+	return naming_ask(target->naming, &guest, event_now_ns());
+}
+
 struct target *
 target_restore(const struct target_past *past, int fd, struct groups *groups,
-	struct target_stalls *stalls, struct quota *quota)
+	const struct naming *naming, struct target_stalls *stalls, struct quota *quota)
 {
 	struct segment_hello hello = hello_of_header(&past->header);
 	struct target *target = calloc(1, sizeof(*target));
@@ -332,6 +350,11 @@ target_restore(const struct target_past *past, int fd, struct groups *groups,
 	if (past->dead)
 		family_died(target->family);
 	find_process(target);
+	target->naming = naming;
+	if (!target->groupname[0])
+		target->query = ask_again(target, &hello);
+	if (!target->groupname[0] && !target->query)
+		strcpy(target->groupname, "unknown");
 	return target;
 }
 

@@ -198,9 +198,9 @@ target_slots_join(struct target *target, struct group *group)
 
 /* Find the slot's series, and the one that the next delta goes to. NULL: not yet. */
 static struct series *
-find_series(struct target *target, struct slot *slot)
+find_series(struct target *target, struct slot *slot, uint64_t now_ns)
 {
-	const struct groups_name name = target_group_name(target);
+	struct groups_name name;
 	struct series *before = slot->series;
 	char label[IDENTITY_NAME_BYTES];
 
@@ -211,8 +211,9 @@ find_series(struct target *target, struct slot *slot)
 	identity_clean(slot->copy.label, sizeof(slot->copy.label), label);
 	if (!label[0] && !family_label(target->family, slot->copy.thread, label))
 		return NULL;
-	if (!target->group &&
-		target_slots_join(target, groups_join(target->groups, &name)) < 0)
+	if (!target->group && (!target_group_name(target, now_ns, &name) ||
+				      target_slots_join(target,
+					      groups_join(target->groups, &name)) < 0))
 		return NULL;
 	slot->series = group_series_for(target->group, label, target->uid);
 	/* What was reported as open must stay where it was. */
@@ -233,7 +234,7 @@ account_slot(struct target *target, uint32_t index, bool changed,
 			     difference(reading->now_ns, target->accepted_ns),
 		.changed = changed,
 	};
-	struct series *series = find_series(target, slot);
+	struct series *series = find_series(target, slot, reading->now_ns);
 
 	if (!series) {
 		slot->pending = slot->pending || changed;

@@ -480,8 +480,8 @@ targets_restore(struct targets *targets, const struct target_past *past, int fd,
 
 	if (!entry)
 		return NULL;
-	entry->target = target_restore(
-		past, fd, targets->groups, targets->stalls, targets->quota);
+	entry->target = target_restore(past, fd, targets->groups, targets->naming,
+		targets->stalls, targets->quota);
 	if (!entry->target) {
 		free(entry);
 		return NULL;

@@ -219,7 +219,8 @@ static const struct {
 		"f:2:42: above: less than threshold; expected at least as much, as what "
 		"is shorter is no stall\n"},
 	{"groups: [{name: a}]",
-		"f:1:10: a rule for groups needs 'unit', 'command' or 'cgroup'\n"},
+		"f:1:10: a rule for groups needs 'unit', 'cgroup', 'command', "
+		"'arguments' or 'user'\n"},
 	{"groups: [{unit: a}]", "f:1:10: a rule for groups needs 'name'\n"},
 	{"groups: [{name: a, unit: '(a'}]",
 		"f:1:26: unit: '(a' Unmatched ( or \\(; expected a regular expression, "
@@ -240,16 +241,16 @@ static const struct {
 		"f:1:17: name: the pattern has fewer captures (in parentheses) than "
 		"that\n"},
 	{"groups: [{name: '$1', unit: (a)}]",
-		"f:1:17: name: a $ that begins nothing; write ${1}, ${unit:1}, or $$ for "
-		"a dollar sign\n"},
+		"f:1:17: name: a $ that begins nothing; write ${1}, ${unit:1}, ${user}, "
+		"or $$ for a dollar sign\n"},
 	{"groups: [{name: '${1}', unit: (a), command: (b)}]",
-		"f:1:17: name: there are several patterns; write whose capture it is: "
-		"${unit:1}, ${command:1} or ${cgroup:1}\n"},
+		"f:1:17: name: there are several patterns; write whose capture it is, as "
+		"in ${unit:1} or ${arguments:1}\n"},
 	{"groups: [{name: '${cgroup:1}', unit: (a)}]",
 		"f:1:17: name: it names a pattern that the rule does not have\n"},
 	{"groups: [{name: \"${\", unit: (a)}]",
-		"f:1:17: name: a $ that begins nothing; write ${1}, ${unit:1}, or $$ for "
-		"a dollar sign\n"},
+		"f:1:17: name: a $ that begins nothing; write ${1}, ${unit:1}, ${user}, "
+		"or $$ for a dollar sign\n"},
 	{"- a", "f:1:1: a list; expected the configuration: keys and values\n"},
 	{"words", "f:1:1: a text; expected the configuration: keys and values\n"},
 	{"[a]: b", "f:1:1: a list in place of a key\n"},
@@ -522,7 +523,7 @@ START_TEST(the_sample_file_shows_every_key_with_its_words)
 
 	assert_good(text);
 	ck_assert_uint_eq(config->alert_count, 3);
-	ck_assert_uint_eq(config->rule_count, 2);
+	ck_assert_uint_eq(config->rule_count, 3);
 	for (size_t i = 0; i < count; i++)
 		ck_assert_msg(strstr(text, options[i].help),
 			"the sample does not say: %s", options[i].help);
@@ -531,7 +532,7 @@ START_TEST(the_sample_file_shows_every_key_with_its_words)
 	config->rule_count = 0;
 	assert_default(config);
 	config->alert_count = 3;
-	config->rule_count = 2;
+	config->rule_count = 3;
 	free(text);
 }
 END_TEST

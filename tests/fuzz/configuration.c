@@ -66,7 +66,7 @@ static void
 check_configuration(const struct configuration *config)
 {
 	static const char *const facts[][RULES_FACTS] = {
-		{"web.service", "python3", "/system.slice/web.service"},
+		{"web.service", "python3", "/system.slice/web.service", "a b", "root"},
 		{NULL, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 			"/"},
 		{"\xff\n\"\\.service", NULL, NULL},
@@ -81,9 +81,12 @@ check_configuration(const struct configuration *config)
 		fuzz_check(!rules_check(&config->rules[i]));
 	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
 		char name[IDENTITY_NAME_BYTES] = "";
+		unsigned used = 0;
 
-		if (rules_name(config->rules, config->rule_count, facts[i], name))
-			fuzz_check(*name);
+		if (rules_name(config->rules, config->rule_count, facts[i], name, &used))
+			fuzz_check(*name && used < 1u << RULES_FACTS);
+		(void)rules_could_give(
+			config->rules, config->rule_count, used, "web-web.service");
 		fuzz_check_clean(name);
 	}
 }
