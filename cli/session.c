@@ -119,6 +119,8 @@ start_collector(struct session *session, uint64_t threshold_ns)
 			configuration->threshold_ns = threshold_ns;
 		/* Somebody wants to know exactly what this command does. */
 		configuration->captures_per_minute = CAPTURES_PER_MINUTE;
+		/* What has ended is in the report, too. */
+		configuration->keep_groups_ns = UINT64_MAX;
 		session->threshold_ns = configuration->threshold_ns;
 		collector_configure(session->collector, configuration);
 		session->worst = worst_new(collector_stalls(session->collector));

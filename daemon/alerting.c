@@ -97,14 +97,13 @@ alerting_look(struct alerting *alerting, uint64_t now_ns)
 		const struct configuration_alert *rule = alerts_rule(alerting->alerts, i);
 
 		for (size_t j = 0; j < groups_count(alerting->groups); j++) {
-			const char *groupname =
-				groups_view(alerting->groups, j).groupname;
+			struct group_view group = groups_view(alerting->groups, j);
 			double value = alert_value(rule, &scene, j);
-			enum alerts_change change = alerts_judge(
-				alerting->alerts, i, j, groupname, value, now_ns);
+			enum alerts_change change = alerts_judge(alerting->alerts, i,
+				group.id, group.groupname, value, now_ns);
 
 			if (change != ALERTS_NO_CHANGE)
-				tell(rule, groupname, value, change);
+				tell(rule, group.groupname, value, change);
 		}
 	}
 	alerting->last_ns = now_ns;
@@ -155,6 +154,18 @@ alerting_configure(struct alerting *alerting, const struct configuration *config
 	alerts_clear(alerting->alerts);
 }
 
+void
+alerting_forget_group(struct alerting *alerting, const struct group_view *group)
+{
+	struct alerts_view view;
+
+	for (size_t i = 0; i < alerts_rules(alerting->alerts); i++)
+		if (alerts_view(alerting->alerts, i, group->id, &view) &&
+			view.state == ALERTS_FIRING)
+			tell(view.rule, group->groupname, 0, ALERTS_RESOLVED);
+	alerts_forget_group(alerting->alerts, group->id);
+}
+
 const struct alerts *
 alerting_alerts(const struct alerting *alerting)
 {
@@ -170,14 +181,16 @@ alerting_collect(const struct alerting *alerting, struct metrics *metrics)
 	metrics_family(metrics, METRIC_GAUGE, "looplag_alert_firing",
 		"1 while the alert fires in that group, else 0.");
 	for (size_t i = 0; i < alerts_rules(alerting->alerts); i++)
-		for (size_t j = 0; j < groups_count(groups); j++)
-			if (alerts_view(alerting->alerts, i, j, &view))
-				metrics_add(metrics,
-					&(struct metric_sample){
-						.labels = {{"alert", view.rule->name},
-							{"groupname",
-								groups_view(groups, j)
-									.groupname}},
-						.value = view.state == ALERTS_FIRING,
-					});
+		for (size_t j = 0; j < groups_count(groups); j++) {
+			struct group_view group = groups_view(groups, j);
+
+			if (!alerts_view(alerting->alerts, i, group.id, &view))
+				continue;
+			metrics_add(
+				metrics, &(struct metric_sample){
+						 .labels = {{"alert", view.rule->name},
+							 {"groupname", group.groupname}},
+						 .value = view.state == ALERTS_FIRING,
+					 });
+		}
 }

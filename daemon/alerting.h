@@ -33,6 +33,11 @@ alerting_configure(struct alerting *alerting, const struct configuration *config
 void
 alerting_look(struct alerting *alerting, uint64_t now_ns);
 
+/* The group is about to be forgotten: what fires in it is over. */
+struct group_view;
+void
+alerting_forget_group(struct alerting *alerting, const struct group_view *group);
+
 /* Borrowed. */
 const struct alerts *
 alerting_alerts(const struct alerting *alerting);

@@ -21,7 +21,7 @@ struct cell {
 	double value;
 };
 
-/* One rule and its cells, by the index of the group. */
+/* One rule and its cells, by the id of the group. */
 struct row {
 	const struct configuration_alert *rule;
 	char *name; /* rules come and go */
@@ -210,6 +210,14 @@ alerts_judge(struct alerts *alerts, size_t rule, size_t group, const char *group
 	cell->state = ALERTS_FIRING;
 	cell->last_high_ns = now_ns;
 	return ALERTS_FIRED;
+}
+
+void
+alerts_forget_group(struct alerts *alerts, size_t group)
+{
+	for (size_t i = 0; i < alerts->count; i++)
+		if (group < alerts->rows[i].count)
+			alerts->rows[i].cells[group] = (struct cell){0};
 }
 
 bool

@@ -8,8 +8,8 @@
  *	          not above
  *
  * A value between the two limits changes nothing, so one at the edge does not flap.
- * Pure: takes time and values as arguments. Groups are known by their index, which they
- * never change.
+ * Pure: takes time and values as arguments. Groups are known by their ids, each of which may
+ * be another group's when it was forgotten.
  */
 #ifndef LOOPLAG_DAEMON_ALERTS_H
 #define LOOPLAG_DAEMON_ALERTS_H
@@ -65,6 +65,10 @@ enum alerts_change { ALERTS_NO_CHANGE, ALERTS_FIRED, ALERTS_RESOLVED };
 enum alerts_change
 alerts_judge(struct alerts *alerts, size_t rule, size_t group, const char *groupname,
 	double value, uint64_t now_ns);
+
+/* The group is about to be forgotten. */
+void
+alerts_forget_group(struct alerts *alerts, size_t group);
 
 /* Returns whether the rule applies to the group, as far as it was judged. */
 bool

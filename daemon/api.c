@@ -86,13 +86,13 @@ loop_object(const struct series_view *view, enum api_span span)
 
 /* Add the alerts that fire, if there are any. */
 static void
-set_alerts(json_t *object, const struct alerts *alerts, size_t index)
+set_alerts(json_t *object, const struct alerts *alerts, size_t group)
 {
 	json_t *names = json_array();
 	struct alerts_view view;
 
 	for (size_t i = 0; alerts && i < alerts_rules(alerts); i++)
-		if (alerts_view(alerts, i, index, &view) && view.state == ALERTS_FIRING)
+		if (alerts_view(alerts, i, group, &view) && view.state == ALERTS_FIRING)
 			json_array_append_new(names, json_string(view.rule->name));
 	if (json_array_size(names))
 		json_object_set(object, "alerts", names);
@@ -117,7 +117,7 @@ group_object(const struct groups *groups, size_t index, const struct alerts *ale
 		json_array_append_new(loops, loop_object(&view, span));
 	}
 	json_object_set_new(object, "loops", loops);
-	set_alerts(object, alerts, index);
+	set_alerts(object, alerts, group.id);
 	return object;
 }
 

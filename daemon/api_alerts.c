@@ -44,15 +44,16 @@ api_alerts(const struct alerts *alerts, const struct groups *groups, uint64_t no
 
 	for (size_t i = 0; i < alerts_rules(alerts); i++) {
 		for (size_t j = 0; j < groups_count(groups); j++) {
+			struct group_view group = groups_view(groups, j);
 			struct alerts_view view;
 
-			if (!alerts_view(alerts, i, j, &view) ||
+			if (!alerts_view(alerts, i, group.id, &view) ||
 				view.state == ALERTS_INACTIVE)
 				continue;
-			json_array_append_new(array,
-				alert_object(&view, groups_view(groups, j).groupname,
-					unix_ns - (int64_t)difference(
-							  now_ns, view.since_ns)));
+			json_array_append_new(
+				array, alert_object(&view, group.groupname,
+					       unix_ns - (int64_t)difference(
+								 now_ns, view.since_ns)));
 		}
 	}
 	json_object_set_new(data, "alerts", array);

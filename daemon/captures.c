@@ -23,12 +23,12 @@
 #include "daemon/capture_records.h"
 #include "daemon/doorbell.h"
 #include "daemon/event.h"
+#include "daemon/groups.h"
 #include "daemon/quota.h"
 #include "daemon/stalls.h"
 #include "probes/segment.h"
 
 #define ENTRIES 256
-#define GROUPS 256
 #define LINGERING_MAX 16
 #define MS 1000000ull
 #define MINUTE_NS (60000 * MS)
@@ -62,7 +62,7 @@ struct entry {
 
 /* What a group has had in this minute. */
 struct share {
-	const char *groupname; /* names stay: their addresses tell them apart */
+	const char *groupname; /* the address tells them apart; NULL: free */
 	uint64_t minute_ns;
 	unsigned used;
 };
@@ -76,7 +76,7 @@ struct captures {
 	struct event_watch *watch; /* while there are those that linger */
 	struct captures_settings settings;
 	struct entry entries[ENTRIES];
-	struct share shares[GROUPS];
+	struct share shares[GROUPS_MAX_ID];
 	unsigned lingering;
 	uint64_t counts[CAPTURES_RESULTS];
 };
@@ -265,19 +265,35 @@ take_share(struct captures *captures, const char *groupname, bool has_had_one,
 	unsigned limit = captures->settings.per_minute;
 	struct share *share = NULL;
 
-	for (unsigned i = 0; i < GROUPS && !share; i++)
+	for (unsigned i = 0; i < GROUPS_MAX_ID && !share; i++)
 		if (!captures->shares[i].groupname ||
 			captures->shares[i].groupname == groupname)
 			share = &captures->shares[i];
 	/* More groups than there ever are: they share the last one. */
 	if (!share)
-		share = &captures->shares[GROUPS - 1];
+		share = &captures->shares[GROUPS_MAX_ID - 1];
 	if (!share->groupname || now_ns - share->minute_ns >= MINUTE_NS)
 		*share = (struct share){.groupname = groupname, .minute_ns = now_ns};
 	if (share->used >= (has_had_one ? (limit + 1) / 2 : limit))
 		return false;
 	share->used++;
 	return true;
+}
+
+void
+captures_forget_group(struct captures *captures, const char *groupname)
+{
+	struct share *gone = NULL, *last = NULL;
+
+	for (unsigned i = 0; i < GROUPS_MAX_ID && captures->shares[i].groupname; i++) {
+		last = &captures->shares[i];
+		if (last->groupname == groupname)
+			gone = last;
+	}
+	if (!gone)
+		return;
+	*gone = *last;
+	*last = (struct share){0};
 }
 
 /* Ask for a stack in the way that the target allows. */

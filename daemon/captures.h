@@ -45,7 +45,7 @@ captures_result_name(enum captures_result result);
 struct captures_place {
 	uint64_t stall; /* id */
 	uint64_t length_ns;
-	const char *groupname; /* of a group that stays */
+	const char *groupname; /* of a group, whose name has one address */
 	int segment;           /* descriptor */
 	const struct segment_header *header;
 	uint32_t slot;
@@ -78,6 +78,10 @@ captures_set(struct captures *captures, const struct captures_settings *settings
 void
 captures_look(struct captures *captures, const struct captures_place *place, bool ended,
 	uint64_t now_ns);
+
+/* The group is about to be forgotten, and its name with it: that may be another's next. */
+void
+captures_forget_group(struct captures *captures, const char *groupname);
 
 /* How many captures ended so; for all groups. */
 uint64_t

@@ -37,6 +37,8 @@
 /* Until somebody knows better. */
 #define THRESHOLD_NS 100000000ull
 #define CAPTURES_PER_MINUTE 30
+/* Between two looks for groups to forget. */
+#define SWEEP_NS 60000000000ull
 
 struct collector {
 	struct event_loop *loop;
@@ -51,7 +53,12 @@ struct collector {
 	struct naming naming;
 	char *own_groupname; /* the name in it */
 	struct ledger *ledger;
-	uint64_t save_ns; /* when at the latest */
+	uint64_t save_ns;  /* when at the latest */
+	uint64_t keep_ns;  /* how long groups are kept in which nobody lives */
+	uint64_t sweep_ns; /* when to look for those again */
+	unsigned holders;
+	void (*on_forget)(void *arg, const struct group_view *group);
+	void *on_forget_arg;
 	uint64_t past_captures[CAPTURES_RESULTS];
 	uint64_t told_quota; /* of the loops that were dropped for that */
 	struct collector_stats stats;
@@ -143,6 +150,41 @@ set_in_hand(void *arg, unsigned connections)
 	ledger_set_in_hand(collector->ledger, connections);
 }
 
+static void
+forget_group(void *arg, const struct group_view *group)
+{
+	struct collector *collector = arg;
+
+	if (collector->on_forget)
+		collector->on_forget(collector->on_forget_arg, group);
+	captures_forget_group(collector->stalls.captures, group->groupname);
+	stalls_forget_group(collector->stalls.stalls, group->groupname);
+}
+
+/* Forget the groups in which nobody has lived for long, if it is time to look for them. Our
+ * own one stays in any case. */
+static void
+sweep(struct collector *collector, uint64_t now_ns)
+{
+	struct group *own = collector->own_groupname ? groups_find(collector->groups,
+							       collector->own_groupname)
+						     : NULL;
+	uint64_t period_ns = collector->keep_ns / 16;
+
+	if (collector->keep_ns == UINT64_MAX || collector->holders ||
+		now_ns < collector->sweep_ns)
+		return;
+	collector->sweep_ns = now_ns + (period_ns < SWEEP_NS ? period_ns : SWEEP_NS);
+	groups_begin_sweep(collector->groups);
+	targets_keep_groups(collector->targets, now_ns);
+	if (own)
+		group_keep(own, true, now_ns);
+	/* What targets are known to tell of is saved with what is gone, or not at all. */
+	if (groups_forget(collector->groups, now_ns, collector->keep_ns, forget_group,
+		    collector))
+		collector_save(collector);
+}
+
 /* Read some targets, and the others of this round after a pause. */
 static void
 read_some(void *arg)
@@ -152,6 +194,7 @@ read_some(void *arg)
 	event_watch_free(collector->pause);
 	collector->pause = NULL;
 	tell_dropped(collector);
+	sweep(collector, event_now_ns());
 	if (targets_read_some(collector->targets, event_now_ns()))
 		collector->pause =
 			event_after(collector->loop, PAUSE_NS, read_some, collector);
@@ -239,6 +282,7 @@ collector_open(struct event_loop *loop, const struct collector_options *options,
 		return r;
 	collector->loop = loop;
 	collector->ledger = options->ledger;
+	collector->keep_ns = UINT64_MAX;
 	if (options->own_groupname)
 		collector->own_groupname = strdup(options->own_groupname);
 	collector->naming.own_groupname = collector->own_groupname;
@@ -310,6 +354,32 @@ collector_configure(
 {
 	set_stalls(collector, configuration->threshold_ns, configuration->stacks,
 		configuration->captures_per_minute);
+	groups_set_max(collector->groups, configuration->max_groups);
+	targets_keep_orphans(collector->targets, configuration->keep_groups_ns);
+	collector->keep_ns = configuration->keep_groups_ns;
+	collector->sweep_ns = 0;
+}
+
+void
+collector_hold(struct collector *collector)
+{
+	collector->holders++;
+}
+
+void
+collector_release(struct collector *collector)
+{
+	collector->holders--;
+	/* There may be no other moment when nobody does. */
+	sweep(collector, event_now_ns());
+}
+
+void
+collector_on_forget(struct collector *collector,
+	void (*fn)(void *arg, const struct group_view *group), void *arg)
+{
+	collector->on_forget = fn;
+	collector->on_forget_arg = arg;
 }
 
 void

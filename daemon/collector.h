@@ -17,6 +17,7 @@ struct configuration;
 struct configuration_rule;
 struct event_loop;
 struct fd_store;
+struct group_view;
 struct groups;
 struct ledger;
 struct stalls;
@@ -94,6 +95,17 @@ bool
 collector_read_more(struct collector *collector);
 void
 collector_tell_group(struct collector *collector, size_t index);
+
+/* While somebody holds them no group is forgotten. */
+void
+collector_hold(struct collector *collector);
+void
+collector_release(struct collector *collector);
+
+/* From now on fn(arg, group) is called when a group is about to be forgotten. */
+void
+collector_on_forget(struct collector *collector,
+	void (*fn)(void *arg, const struct group_view *group), void *arg);
 
 /* Put all that is known into the ledger now. */
 void

@@ -1,56 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Groups and their series: who belongs together, the totals and the windows. Nothing is
- * ever removed, so that pointers to groups and series stay good as long as all of them.
- */
+/* Groups and their series: who belongs together, the totals and the windows. */
 
 #include "config.h"
 
-#include "daemon/groups.h"
+#include "daemon/groups_private.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/identity.h"
 #include "daemon/quota.h"
-#include "daemon/window.h"
 
-struct series {
-	const struct group *group;
-	uid_t uid; /* for whom it was made */
-	uint32_t id;
-	bool changed; /* since groups_each_changed() told of it */
-	char *loop;
-	struct counters total;
-	struct window window;
-	uint64_t *open_ns;
-	size_t open_count, open_room;
-	unsigned loops;
-	struct stall_counters stalls;
-	unsigned stalled;
-	uint64_t stall_age_ns;
-	struct series_stall last_stalls[SERIES_LAST_STALLS];
-	bool started; /* started_ns is known */
-	uint64_t started_ns;
-};
+/* Take the lowest number that is free: there is one, as the most that there can be is known.
+ */
+static uint32_t
+take_id(bool *ids, size_t count)
+{
+	bool *id = memchr(ids, false, count);
 
-struct group {
-	struct groups *groups;
-	char *name;
-	uid_t uid; /* who has chosen the name */
-	bool given;
-	char *runtime;
-	unsigned processes;
-	struct series **series;
-	size_t series_count;
-};
-
-struct groups {
-	struct quota *quota;
-	struct group **groups;
-	size_t count;
-	size_t series_count; /* in all groups */
-};
+	*id = true;
+	return (uint32_t)(id - ids);
+}
 
 /* Make room for one more pointer. Returns whether there is. */
 static int
@@ -58,7 +28,7 @@ grow(void *array, size_t count)
 {
 	void **pointers = *(void ***)array;
 
-	/* Whenever the count is a power of two the array is full. */
+	/* Whenever the count is a power of two the array may be full. */
 	if (count & (count - 1))
 		return 1;
 	pointers = realloc(pointers, (count ? 2 * count : 1) * sizeof(*pointers));
@@ -76,7 +46,7 @@ series_free(struct series *series)
 	free(series);
 }
 
-static void
+void
 group_free(struct group *group)
 {
 	for (size_t i = 0; i < group->series_count; i++)
@@ -90,7 +60,11 @@ group_free(struct group *group)
 struct groups *
 groups_new(void)
 {
-	return calloc(1, sizeof(struct groups));
+	struct groups *groups = calloc(1, sizeof(*groups));
+
+	if (groups)
+		groups->max = GROUPS_MAX;
+	return groups;
 }
 
 void
@@ -108,8 +82,15 @@ void
 groups_set_quota(struct groups *groups, struct quota *quota)
 {
 	groups->quota = quota;
-	quota_set_total(quota, QUOTA_GROUPS, GROUPS_MAX);
+	quota_set_total(quota, QUOTA_GROUPS, groups->max);
 	quota_set_total(quota, QUOTA_SERIES, GROUPS_SERIES_TOTAL_MAX);
+}
+
+void
+groups_set_max(struct groups *groups, size_t max)
+{
+	groups->max = max < GROUPS_MAX ? max : GROUPS_MAX;
+	quota_set_total(groups->quota, QUOTA_GROUPS, groups->max);
 }
 
 struct group *
@@ -139,6 +120,7 @@ group_new(struct groups *groups, const struct groups_name *name)
 		free(group);
 		return NULL;
 	}
+	group->id = take_id(groups->ids, GROUPS_MAX_ID);
 	groups->groups[groups->count++] = group;
 	return group;
 }
@@ -192,11 +174,14 @@ groups_join(struct groups *groups, const struct groups_name *name)
 	group = search(groups, name, room, &made.name);
 	if (group)
 		return group;
-	if (!made.name || groups->count >= GROUPS_MAX ||
+	if (!made.name || groups->count >= groups->max ||
 		quota_take(groups->quota, name->given ? 0 : name->uid, QUOTA_GROUPS, 1) <
 			0)
 		return get_overflow(groups);
-	return group_new(groups, &made);
+	group = group_new(groups, &made);
+	if (group)
+		group->paid = true;
+	return group;
 }
 
 struct group *
@@ -235,7 +220,7 @@ group_add_process(struct group *group, int change)
 }
 
 static struct series *
-series_new(struct group *group, const char *loop, uid_t uid)
+series_new(struct group *group, const char *loop, uid_t uid, bool paid)
 {
 	struct groups *groups = group->groups;
 	struct series *series;
@@ -247,13 +232,14 @@ series_new(struct group *group, const char *loop, uid_t uid)
 		return NULL;
 	series->group = group;
 	series->uid = uid;
-	series->id = (uint32_t)groups->series_count;
+	series->paid = paid;
 	series->changed = true;
 	series->loop = strdup(loop);
 	if (!series->loop) {
 		free(series);
 		return NULL;
 	}
+	series->id = take_id(groups->series_ids, GROUPS_SERIES_MAX_ID);
 	group->series[group->series_count++] = series;
 	groups->series_count++;
 	return series;
@@ -263,16 +249,16 @@ struct series *
 group_series_for(struct group *group, const char *loop, uid_t uid)
 {
 	struct groups *groups = group->groups;
+	bool overflow = strcmp(loop, GROUPS_OVERFLOW) == 0;
 
 	for (size_t i = 0; i < group->series_count; i++)
 		if (strcmp(group->series[i]->loop, loop) == 0)
 			return group->series[i];
-	if (strcmp(loop, GROUPS_OVERFLOW) != 0 &&
-		(group->series_count >= GROUPS_SERIES_MAX ||
-			groups->series_count >= GROUPS_SERIES_TOTAL_MAX ||
-			quota_take(groups->quota, uid, QUOTA_SERIES, 1) < 0))
+	if (!overflow && (group->series_count >= GROUPS_SERIES_MAX ||
+				 groups->series_count >= GROUPS_SERIES_TOTAL_MAX ||
+				 quota_take(groups->quota, uid, QUOTA_SERIES, 1) < 0))
 		return group_series_for(group, GROUPS_OVERFLOW, uid);
-	return series_new(group, loop, uid);
+	return series_new(group, loop, uid, !overflow);
 }
 
 struct series *
@@ -295,12 +281,12 @@ series_add(struct series *series, const struct counters *delta, uint64_t now_ns)
 
 void
 series_restore(struct series *series, const struct counters *total,
-	const struct stall_counters *stalls)
+	const struct stall_counters *stalls, uint64_t started_ns)
 {
 	series->changed = true;
-	/* No history is older than the machine's last start. */
+	if (!series->started || started_ns < series->started_ns)
+		series->started_ns = started_ns;
 	series->started = true;
-	series->started_ns = 0;
 	counters_add(&series->total, total);
 	for (int i = 0; i < STALL_CAUSES; i++) {
 		series->stalls.count[i] =
@@ -466,6 +452,7 @@ groups_view(const struct groups *groups, size_t index)
 	const struct group *group = groups->groups[index];
 	struct group_view view = {
 		.groupname = group->name,
+		.id = group->id,
 		.runtime = group->runtime,
 		.processes = group->processes,
 		.series_count = group->series_count,

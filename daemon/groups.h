@@ -6,6 +6,10 @@
  * Pure: takes counters and time as arguments. Totals only grow. What an iteration that
  * still lasts adds is not in the totals: it is set anew at each reading (groups_open), so
  * that readers add it themselves and nothing is counted twice when it ends.
+ *
+ * A group in which nobody has lived for long can be forgotten, with all its series, in a
+ * sweep. Who keeps a series has to say so in each sweep; who goes by names or numbers is
+ * told, and forgets them, too. A group that comes again later is a new one.
  */
 #ifndef LOOPLAG_DAEMON_GROUPS_H
 #define LOOPLAG_DAEMON_GROUPS_H
@@ -18,7 +22,7 @@
 #include "daemon/counters.h"
 #include "daemon/stall.h"
 
-#define GROUPS_MAX 200
+#define GROUPS_MAX 500               /* whatever is set; less is the default */
 #define GROUPS_SERIES_MAX 64         /* in a group */
 #define GROUPS_SERIES_TOTAL_MAX 2048 /* in all of them */
 #define GROUPS_OVERFLOW "other"
@@ -63,6 +67,8 @@ struct series_view {
 
 struct group_view {
 	const char *groupname;
+	uint32_t
+		id; /* a number of its own among those that are there, below GROUPS_MAX_ID */
 	const char *runtime; /* "node", "python", ...; NULL: unknown */
 	unsigned processes;  /* living targets */
 	unsigned loops;      /* living loops */
@@ -74,9 +80,16 @@ groups_new(void);
 void
 groups_free(struct groups *groups);
 
+#define GROUPS_MAX_ID (GROUPS_MAX + 1)
+
 /* From now on users take groups and series from that quota. Borrowed. */
 void
 groups_set_quota(struct groups *groups, struct quota *quota);
+
+/* From now on no group is made when there are so many, "other" aside; at first it is
+ * GROUPS_MAX, which is the most. Those that are there stay. */
+void
+groups_set_max(struct groups *groups, size_t max);
 
 /*
  * What a target is to be called. A name that is given, by the kernel or a rule, is one group
@@ -89,7 +102,7 @@ struct groups_name {
 	bool given;
 };
 
-/* The target's group, made if need be; past GROUPS_MAX, or the user's quota, the one called
+/* The target's group, made if need be; past the maximum, or the user's quota, the one called
  * "other". Borrowed from `groups`. NULL without memory. */
 struct group *
 groups_join(struct groups *groups, const struct groups_name *name);
@@ -127,10 +140,10 @@ group_series(struct group *group, const char *loop);
 void
 series_add(struct series *series, const struct counters *delta, uint64_t now_ns);
 
-/* What the series had in another life of the daemon's; not in its window. */
+/* What the series had in another life of the daemon's, and since when; not in its window. */
 void
 series_restore(struct series *series, const struct counters *total,
-	const struct stall_counters *stalls);
+	const struct stall_counters *stalls, uint64_t started_ns);
 
 /* Begin a new reading, of all groups or of one: forget which loops live and which
  * iterations are open. */
@@ -160,7 +173,7 @@ void
 series_add_stall(
 	struct series *series, enum stall_cause cause, const struct series_stall *stall);
 
-/* Its label, and its group's name. They stay, as groups and series are never forgotten. */
+/* Its label, and its group's name. They stay as long as the group does. */
 const char *
 series_loop(const struct series *series);
 const char *
@@ -172,7 +185,7 @@ series_uid(const struct series *series);
 uid_t
 series_group_uid(const struct series *series, bool *ret_given);
 
-/* A number of its own among all series, below GROUPS_SERIES_MAX_ID. */
+/* A number of its own among all series that are there, below GROUPS_SERIES_MAX_ID. */
 #define GROUPS_SERIES_MAX_ID (GROUPS_SERIES_TOTAL_MAX + GROUPS_MAX + 1)
 uint32_t
 series_id(const struct series *series);
@@ -183,6 +196,28 @@ groups_each_changed(struct groups *groups,
 	void (*tell)(void *arg, const struct series *series,
 		const struct group_view *group, const struct series_view *view),
 	void *arg);
+
+/* Tell of the number of each series that was forgotten since it was told of, before those
+ * that have changed: it may be another's by now. */
+void
+groups_each_forgotten(
+	struct groups *groups, void (*tell)(void *arg, uint32_t series_id), void *arg);
+
+/*
+ * A sweep: begin it; say of each group and series that is kept that it is, and whether
+ * anybody lives there; then forget the groups of which nobody said so and in which nobody
+ * has lived for so long, but never "other". Before that it is told of each, to somebody who
+ * does not look at the groups then. Returns how many were forgotten.
+ */
+void
+groups_begin_sweep(struct groups *groups);
+void
+group_keep(struct group *group, bool living, uint64_t now_ns);
+void
+series_keep(struct series *series, bool living, uint64_t now_ns);
+size_t
+groups_forget(struct groups *groups, uint64_t now_ns, uint64_t kept_ns,
+	void (*tell)(void *arg, const struct group_view *group), void *arg);
 
 /* For readers: groups and series in the order in which they appeared. */
 size_t

@@ -18,7 +18,7 @@
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 #define BOOT_ID_BYTES 36
 /* Of what is in the records: another one is not understood. */
-#define FORMAT 2
+#define FORMAT 3
 
 struct ledger {
 	struct store *store; /* NULL: nothing is kept any more */

@@ -23,6 +23,7 @@
 #include "daemon/collector.h"
 #include "daemon/configuration.h"
 #include "daemon/event.h"
+#include "daemon/groups.h"
 #include "daemon/http.h"
 #include "daemon/journal.h"
 #include "daemon/ledger.h"
@@ -80,6 +81,18 @@ stop(void *arg)
 	}
 	daemon->stopping = true;
 	http_drain(daemon->http, stop_now, daemon->loop);
+}
+
+/* Nobody lives in a group any more. */
+static void
+forget_group(void *arg, const struct group_view *group)
+{
+	struct looplagd *daemon = arg;
+
+	log_debug("groups", "forgetting group %s: its processes are gone",
+		group->groupname);
+	alerting_forget_group(daemon->alerting, group);
+	stall_log_forget_group(daemon->stall_log, group->groupname);
 }
 
 /* Have all modules go by a configuration. */
@@ -353,6 +366,7 @@ start_collector(struct looplagd *daemon)
 		log_error("alert", "cannot watch: out of memory");
 		return -1;
 	}
+	collector_on_forget(daemon->collector, forget_group, daemon);
 	use_configuration(daemon, reload_configuration(daemon->reload));
 	daemon->stall_log =
 		stall_log_new(daemon->loop, collector_stalls(daemon->collector));

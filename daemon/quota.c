@@ -24,7 +24,7 @@ static const struct {
 } shares[QUOTA_HELD] = {
 	[QUOTA_SEGMENTS] = {65536, 4096, 65536},
 	[QUOTA_LOOPS] = {131072, 4096, 65536},
-	[QUOTA_GROUPS] = {200, 100, 200},
+	[QUOTA_GROUPS] = {200, 500, 500}, /* and half of the total at most */
 	[QUOTA_SERIES] = {2048, 512, 2048},
 	[QUOTA_STACKS] = {256, 64, 256},
 	[QUOTA_JOBS] = {64, 16, 64},

@@ -119,14 +119,25 @@ save_series(void *arg, const struct series *series, const struct group_view *gro
 	put_counts(&record, view->stalls->count, STALL_CAUSES);
 	put_counts(&record, view->stalls->length_ns, STALL_CAUSES);
 	record_put(&record, (uint64_t)view->stalls->last_unix_ns);
+	record_put(&record, view->started_ns);
 	ledger_put(arg, &key, &record);
+}
+
+static void
+forget_series(void *arg, uint32_t id)
+{
+	const struct ledger_key key = {LEDGER_SERIES, 0, id};
+
+	ledger_forget(arg, &key);
 }
 
 void
 recovery_save_groups(struct ledger *ledger, struct groups *groups)
 {
-	if (ledger)
-		groups_each_changed(groups, save_series, ledger);
+	if (!ledger)
+		return;
+	groups_each_forgotten(groups, forget_series, ledger);
+	groups_each_changed(groups, save_series, ledger);
 }
 
 static bool
@@ -137,6 +148,7 @@ restore_series(struct recovery *recovery, const struct ledger_key *key)
 	char name[IDENTITY_NAME_BYTES], runtime[64], loop[IDENTITY_NAME_BYTES];
 	struct groups_name wanted = {.name = name};
 	struct stall_counters stalls;
+	uint64_t started_ns;
 	struct group *group;
 	uid_t uid;
 
@@ -150,6 +162,7 @@ restore_series(struct recovery *recovery, const struct ledger_key *key)
 	take_counts(record, stalls.count, STALL_CAUSES);
 	take_counts(record, stalls.length_ns, STALL_CAUSES);
 	stalls.last_unix_ns = (int64_t)record_take(record);
+	started_ns = record_take(record);
 	if (!record_is_read(record) || key->number >= GROUPS_SERIES_MAX_ID)
 		return false;
 	group = groups_join(recovery->groups, &wanted);
@@ -160,7 +173,7 @@ restore_series(struct recovery *recovery, const struct ledger_key *key)
 	recovery->series[key->number] = group_series_for(group, loop, uid);
 	if (!recovery->series[key->number])
 		return false;
-	series_restore(recovery->series[key->number], &total, &stalls);
+	series_restore(recovery->series[key->number], &total, &stalls, started_ns);
 	return true;
 }
 

@@ -14,6 +14,7 @@
 #include "daemon/configuration.h"
 #include "daemon/document.h"
 #include "daemon/duration.h"
+#include "daemon/groups.h"
 #include "daemon/mistakes.h"
 #include "daemon/native.h"
 #include "daemon/pattern.h"
@@ -47,6 +48,13 @@ static const struct schema_option options[] = {
 		"How many buckets of a native histogram may be in use."},
 	{SCHEMA_TOP, "alerts", SCHEMA_ALERTS, 0, 0, CONFIGURATION_ALERTS_MAX,
 		DEFAULT_ALERTS, false, "When to raise an alarm."},
+	{SCHEMA_TOP, "max_groups", SCHEMA_COUNT, TOP(max_groups), 1, GROUPS_MAX, "200",
+		false,
+		"How many groups there may be; what comes later is in the group "
+		"other."},
+	{SCHEMA_TOP, "forget_groups", SCHEMA_PERIOD, TOP(keep_groups_ns), 1, 31536000,
+		"1h", false,
+		"When to forget a group whose processes are all gone; or never."},
 	{SCHEMA_TOP, "groups", SCHEMA_GROUPS, 0, 0, CONFIGURATION_RULES_MAX, "[]", false,
 		"How processes are reported together: the first rule that matches."},
 	{SCHEMA_ALERT, "name", SCHEMA_NAME, ALERT(name), 1, 64, NULL, true,
@@ -136,11 +144,13 @@ describe(const struct schema_option *option, char ret_text[EXPECTED_BYTES])
 			option->least, option->most);
 		break;
 	case SCHEMA_DURATION:
+	case SCHEMA_PERIOD:
 	case SCHEMA_SECONDS:
 		duration_format((uint64_t)(option->least * 1e9), least);
 		duration_format((uint64_t)(option->most * 1e9), most);
 		snprintf(ret_text, EXPECTED_BYTES,
-			"a duration such as 100ms or 1m30s, from %s to %s", least, most);
+			"a duration such as 100ms or 1m30s, from %s to %s%s", least, most,
+			option->type == SCHEMA_PERIOD ? ", or never" : "");
 		break;
 	case SCHEMA_SHARE:
 		snprintf(ret_text, EXPECTED_BYTES, "a number from %g to %g",
@@ -198,14 +208,18 @@ set_duration(const struct schema_option *option, const char *text, void *place)
 	uint64_t ns;
 	int r = duration_parse(text, &ns);
 
+	if (option->type == SCHEMA_PERIOD && strcmp(text, "never") == 0) {
+		*(uint64_t *)place = UINT64_MAX;
+		return NULL;
+	}
 	if (r == -EINVAL)
 		return *text && !text[strspn(text, "0123456789")] ? "has no unit" : "";
 	if (r < 0 || (double)ns < option->least * 1e9 || (double)ns > option->most * 1e9)
 		return "is out of range";
-	if (option->type == SCHEMA_DURATION)
-		*(uint64_t *)place = ns;
-	else
+	if (option->type == SCHEMA_SECONDS)
 		*(double *)place = (double)ns / 1e9;
+	else
+		*(uint64_t *)place = ns;
 	return NULL;
 }
 
@@ -305,6 +319,7 @@ schema_set(const struct schema_option *option, const struct document_node *node,
 		wrong = set_number(option, text, place);
 		break;
 	case SCHEMA_DURATION:
+	case SCHEMA_PERIOD:
 	case SCHEMA_SECONDS:
 		wrong = set_duration(option, text, place);
 		break;

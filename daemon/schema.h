@@ -27,6 +27,7 @@ enum schema_type {
 	SCHEMA_BOOL,     /* bool */
 	SCHEMA_COUNT,    /* unsigned */
 	SCHEMA_DURATION, /* uint64_t, nanoseconds */
+	SCHEMA_PERIOD,   /* the same, or "never": UINT64_MAX */
 	SCHEMA_SECONDS,  /* a duration too: double */
 	SCHEMA_SHARE,    /* a number: double */
 	SCHEMA_NAME,     /* char * */

@@ -49,6 +49,8 @@ step(struct http_work *work, FILE *out)
 
 	if (!page->begun) {
 		page->begun = true;
+		/* Names are borrowed, and places in the list counted. */
+		collector_hold(collector);
 		collector_read_begin(collector);
 	}
 	if (!page->read) {
@@ -75,6 +77,8 @@ free_page(struct http_work *work)
 	protobuf_free(page->protobuf);
 	metrics_free(page->metrics);
 	api_stalls_free(page->stalls);
+	if (page->begun)
+		collector_release(page->sources->collector);
 	free(page);
 }
 

@@ -51,7 +51,7 @@ struct stall_sample {
 
 struct stall {
 	uint64_t id;           /* from 1 on, never used again by this daemon */
-	const char *groupname; /* borrowed from the groups, which never forget one */
+	const char *groupname; /* borrowed from the groups */
 	const char *loop;
 	pid_t pid, tid;      /* as we count; 0: unknown */
 	uint64_t started_ns; /* CLOCK_MONOTONIC as this process has it */

@@ -42,7 +42,7 @@ struct pending {
 
 /* How many stalls of a group may still be told of. */
 struct budget {
-	const char *groupname; /* the pointer is the key: groups stay */
+	const char *groupname; /* the pointer is the key */
 	uint64_t full_ns;      /* when it will be full again */
 	uint64_t left_out;
 };
@@ -268,6 +268,14 @@ stall_log_new(struct event_loop *loop, struct stalls *stalls)
 		return NULL;
 	}
 	return log;
+}
+
+void
+stall_log_forget_group(struct stall_log *log, const char *groupname)
+{
+	for (size_t i = 0; log && i < log->budget_count; i++)
+		if (log->budgets[i].groupname == groupname)
+			log->budgets[i--] = log->budgets[--log->budget_count];
 }
 
 void

@@ -13,6 +13,10 @@ struct stalls;
 /* Both are borrowed, and stay until stall_log_free(). NULL on failure. */
 struct stall_log *
 stall_log_new(struct event_loop *loop, struct stalls *stalls);
+/* The group is about to be forgotten, and its name with it. NULL does nothing. */
+void
+stall_log_forget_group(struct stall_log *log, const char *groupname);
+
 /* Writes what was waiting for a stack. */
 void
 stall_log_free(struct stall_log *log);

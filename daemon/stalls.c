@@ -105,8 +105,8 @@ tell(const struct stalls *stalls, const struct entry *entry, enum stalls_event e
 			stalls->subscribers[i].arg, &entry->stall, event);
 }
 
-/* The group's share, made if need be; NULL without memory. Its name stays, so that it is
- * the same group if and only if it is the same pointer; there are few. */
+/* The group's share, made if need be; NULL without memory. While
+ * it is there it is the same group if and only if it is the same pointer; there are few. */
 static struct share *
 find_share(struct stalls *stalls, const char *groupname)
 {
@@ -303,6 +303,30 @@ stalls_end(struct stalls *stalls, uint64_t id, uint64_t length_ns,
 	count_ended(stalls, entry, true);
 	tell(stalls, entry, STALLS_ENDED);
 	drop_what_is_too_much(stalls);
+}
+
+void
+stalls_forget_group(struct stalls *stalls, const char *groupname)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < stalls->count; i++) {
+		struct entry *entry = stalls->entries[i];
+
+		if (entry->stall.groupname != groupname) {
+			stalls->entries[kept++] = entry;
+			continue;
+		}
+		if (entry->stall.open)
+			stalls->open--;
+		else
+			stalls->weight -= entry->weight;
+		entry_free(entry);
+	}
+	stalls->count = kept;
+	for (size_t i = 0; i < stalls->share_count; i++)
+		if (stalls->shares[i].groupname == groupname)
+			stalls->shares[i--] = stalls->shares[--stalls->share_count];
 }
 
 /* How much a sample says. While a script's frames are missing, the application's frame may

@@ -63,6 +63,10 @@ stalls_end(struct stalls *stalls, uint64_t id, uint64_t length_ns,
 void
 stalls_add_sample(struct stalls *stalls, uint64_t id, struct stall_sample *sample);
 
+/* The group is about to be forgotten: its stalls are, too. */
+void
+stalls_forget_group(struct stalls *stalls, const char *groupname);
+
 /* The stall of that id, or NULL. Borrowed until the next call that changes the stalls. */
 const struct stall *
 stalls_find(const struct stalls *stalls, uint64_t id);

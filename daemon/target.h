@@ -170,6 +170,10 @@ target_set_older(struct target *target, struct target *older);
 struct target *
 target_older(const struct target *target);
 
+/* In a sweep of the groups: keep those that the target tells of. */
+void
+target_keep_groups(const struct target *target, bool living, uint64_t now_ns);
+
 /* Tell the target's group how many living processes the target stands for now. */
 void
 target_count_processes(struct target *target, unsigned count);

@@ -294,6 +294,22 @@ target_slots_tell(const struct target *target)
 }
 
 void
+target_keep_groups(const struct target *target, bool living, uint64_t now_ns)
+{
+	if (target->group)
+		group_keep(target->group, living, now_ns);
+	for (uint32_t i = 0; i < reader_header(target->reader)->slot_count; i++) {
+		const struct slot *slot = target->slots[i];
+
+		/* A loop that has moved is where it is told of. */
+		if (slot && slot->series)
+			series_keep(slot->series, living && !slot->moved, now_ns);
+		if (slot && slot->watch.series)
+			series_keep(slot->watch.series, false, now_ns);
+	}
+}
+
+void
 target_slots_end(struct target *target, uint32_t index)
 {
 	static struct counters delta, none;

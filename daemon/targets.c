@@ -48,8 +48,9 @@ struct targets {
 	struct target_stalls *stalls;
 	struct collector_stats *stats;
 	struct quota *quota;
-	struct ledger *ledger;       /* NULL: nothing is kept */
-	bool changed;                /* since that was written */
+	struct ledger *ledger; /* NULL: nothing is kept */
+	bool changed;          /* since that was written */
+	uint64_t orphan_ns;
 	TAILQ_HEAD(, entry) entries; /* in the order in which they came */
 	struct entry *next;          /* to be read in this round; NULL: it is over */
 	struct entry *asked;         /* the same for who asks */
@@ -75,6 +76,7 @@ targets_new(struct event_loop *loop, struct groups *groups, const struct naming 
 	targets->stalls = stalls;
 	targets->stats = stats;
 	targets->quota = quota;
+	targets->orphan_ns = TARGETS_ORPHAN_NS;
 	return targets;
 }
 
@@ -382,7 +384,7 @@ forget_orphans(struct targets *targets, uint64_t now_ns)
 			entry->orphan_since_ns = now_ns;
 		else if (now_ns - entry->orphan_since_ns >
 			 (target_is_absent(entry->target) ? ABSENT_NS
-							  : TARGETS_ORPHAN_NS)) {
+							  : targets->orphan_ns)) {
 			remove_entry(entry);
 			continue;
 		}
@@ -393,6 +395,23 @@ forget_orphans(struct targets *targets, uint64_t now_ns)
 }
 
 void
+targets_keep_orphans(struct targets *targets, uint64_t kept_ns)
+{
+	targets->orphan_ns = kept_ns < TARGETS_ORPHAN_NS ? kept_ns : TARGETS_ORPHAN_NS;
+}
+
+void
+targets_keep_groups(const struct targets *targets, uint64_t now_ns)
+{
+	struct entry *entry;
+
+	TAILQ_FOREACH (entry, &targets->entries, entry)
+		target_keep_groups(entry->target,
+			(target_is_alive(entry->target) && !entry->superseded) ||
+				family_has_living(target_family(entry->target)),
+			now_ns);
+}
+
 targets_read_begin(struct targets *targets)
 {
 	targets->asked = TAILQ_FIRST(&targets->entries);

@@ -16,7 +16,7 @@
 #include "daemon/collector.h"
 
 #define TARGETS_ORPHANS 256
-#define TARGETS_ORPHAN_NS 300000000000ull
+#define TARGETS_ORPHAN_NS 300000000000ull /* unless it is told to be less */
 
 struct event_loop;
 struct group;
@@ -66,6 +66,14 @@ targets_keep_segments(struct targets *targets);
 /* Whether any have come or gone since they were saved. */
 bool
 targets_have_changed(const struct targets *targets);
+
+/* From now on an orphan is kept no longer than that. */
+void
+targets_keep_orphans(struct targets *targets, uint64_t kept_ns);
+
+/* In a sweep of the groups: keep those that targets tell of. */
+void
+targets_keep_groups(const struct targets *targets, uint64_t now_ns);
 
 /* Read all of them for somebody who asks: begin, and then read some as long as there are
  * more, which is returned, as all at once would delay others. */

@@ -222,6 +222,24 @@ START_TEST(it_applies_to_groups_that_match_alone)
 }
 END_TEST
 
+START_TEST(a_group_with_the_id_of_one_that_was_forgotten_begins_anew)
+{
+	struct alerts_view view;
+	char words[256];
+
+	ck_assert_ptr_null(pattern_new("web", words, &rules[0].groups));
+	fire();
+	alerts_forget_group(alerts, 1);
+	ck_assert_int_eq(state(), ALERTS_FIRING);
+	alerts_forget_group(alerts, 0);
+	ck_assert(!alerts_view(alerts, 0, 0, &view));
+	/* Whether the rule applies is asked of the new one. */
+	ck_assert_int_eq(
+		alerts_judge(alerts, 0, 0, "db", 2, 5000 * SECOND), ALERTS_NO_CHANGE);
+	ck_assert(!alerts_view(alerts, 0, 0, &view));
+}
+END_TEST
+
 START_TEST(a_reload_keeps_the_state_of_what_is_still_there)
 {
 	struct alerts_view view;
@@ -272,6 +290,7 @@ alerts_suite(void)
 	tcase_add_test(tcase, a_group_that_vanished_is_over);
 	tcase_add_test(tcase, groups_and_rules_are_apart);
 	tcase_add_test(tcase, it_applies_to_groups_that_match_alone);
+	tcase_add_test(tcase, a_group_with_the_id_of_one_that_was_forgotten_begins_anew);
 	tcase_add_test(tcase, a_reload_keeps_the_state_of_what_is_still_there);
 	tcase_add_test(tcase, a_reload_ends_what_does_not_apply_any_more);
 	suite_add_tcase(suite, tcase);

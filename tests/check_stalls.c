@@ -117,6 +117,29 @@ START_TEST(events_come_in_the_order_in_which_things_happen)
 }
 END_TEST
 
+START_TEST(the_stalls_of_a_group_are_forgotten_with_it)
+{
+	static const char other[] = "other group";
+	uint64_t first = report(web), open = open_one(web), kept = report(other);
+
+	stalls_forget_group(stalls, web);
+	ck_assert_ptr_null(stalls_find(stalls, first));
+	ck_assert_ptr_null(stalls_find(stalls, open));
+	ck_assert_uint_eq(stalls_count(stalls), 1);
+	ck_assert_uint_eq(stalls_at(stalls, 0)->id, kept);
+	stalls_end(stalls, open, 200 * MS, &cpu);
+	/* Another one at the same place. */
+	for (int i = 0; i < 2 * STALLS_KEPT; i++)
+		report(web);
+	ck_assert_uint_eq(stalls_count(stalls), STALLS_KEPT);
+	ck_assert_ptr_nonnull(stalls_find(stalls, kept));
+	stalls_forget_group(stalls, web);
+	stalls_forget_group(stalls, other);
+	stalls_forget_group(stalls, other);
+	ck_assert_uint_eq(stalls_count(stalls), 0);
+}
+END_TEST
+
 START_TEST(what_has_ended_does_not_change)
 {
 	uint64_t id = report(web);
@@ -395,6 +418,7 @@ main(void)
 
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	tcase_add_test(tcase, events_come_in_the_order_in_which_things_happen);
+	tcase_add_test(tcase, the_stalls_of_a_group_are_forgotten_with_it);
 	tcase_add_test(tcase, what_has_ended_does_not_change);
 	tcase_add_test(tcase, a_sample_that_waits_for_the_gil_tells_the_cause);
 	tcase_add_test(tcase, a_sample_with_what_was_missing_is_better);
