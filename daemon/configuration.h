@@ -55,8 +55,8 @@ struct configuration {
 	unsigned native_buckets;      /* of a native histogram, at most in use */
 	double delay_buckets[CONFIGURATION_BUCKETS_MAX]; /* upper bounds, in seconds */
 	size_t delay_bucket_count;
-	unsigned max_groups;          /* besides the one for those that come later */
-	uint64_t keep_groups_ns;      /* in which nobody lives; UINT64_MAX: for ever */
+	unsigned max_groups;     /* besides the one for those that come later */
+	uint64_t keep_groups_ns; /* in which nobody lives; UINT64_MAX: for ever */
 	struct configuration_alert *alerts;
 	size_t alert_count;
 	struct configuration_rule *rules; /* the first one that matches counts */
