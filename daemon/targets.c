@@ -412,6 +412,7 @@ targets_keep_groups(const struct targets *targets, uint64_t now_ns)
 			now_ns);
 }
 
+void
 targets_read_begin(struct targets *targets)
 {
 	targets->asked = TAILQ_FIRST(&targets->entries);
