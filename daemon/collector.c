@@ -115,6 +115,22 @@ refuse(void *arg, enum collector_reason reason, uid_t uid)
 		"refused a registration of %s: %s", user, reason_words(reason));
 }
 
+/* Count, and say once in a while, that a process is in a pid namespace that is not ours. */
+static void
+note_hidden(struct collector *collector, const struct reception_guest *guest)
+{
+	static struct log_limit limit;
+
+	collector->stats.hidden++;
+	log_warn_limited(&limit, event_now_ns(), "collector",
+		"cannot see a process of user %u that registered, as it is in another "
+		"pid namespace: it is measured, but it names its group itself, and "
+		"causes "
+		"of stalls and names of threads are unknown; run looplagd with the pids "
+		"of the host",
+		guest->uid);
+}
+
 static void
 admit(void *arg, const struct reception_guest *guest)
 {
@@ -125,6 +141,8 @@ admit(void *arg, const struct reception_guest *guest)
 		refuse(collector, reason, guest->uid);
 		return;
 	}
+	if (guest->pid <= 0)
+		note_hidden(collector, guest);
 	/* Nobody else has its segment. */
 	collector_save(collector);
 	watch_soon(collector->watch);

@@ -47,6 +47,7 @@ struct collector_stats {
 	uint64_t dropped_threads; /* no free thread record */
 	uint64_t waits;           /* all wait calls that all probes have seen */
 	uint64_t targets;         /* segments accepted so far */
+	uint64_t hidden;          /* of those, whose processes we cannot see */
 	uint64_t dropped_restart; /* lost when a daemon was replaced by another one */
 	uint64_t dropped_quota;   /* one user had too many */
 	uint64_t captures[CAPTURES_RESULTS];

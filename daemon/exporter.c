@@ -358,6 +358,10 @@ collect_stats(const struct collector_stats *stats, struct metrics *metrics)
 		"Iterations of 10 ms and more that were overwritten before they were "
 		"read: stalls may have been among them.");
 	metrics_add(metrics, &(struct metric_sample){.value = (double)stats->missed});
+	metrics_family(metrics, METRIC_COUNTER, "looplag_hidden_processes_total",
+		"Registrations of processes that looplagd cannot see, as they are in "
+		"another pid namespace.");
+	metrics_add(metrics, &(struct metric_sample){.value = (double)stats->hidden});
 	metrics_family(metrics, METRIC_INFO, "looplag_build_info",
 		"Always 1; the version of looplagd.");
 	add_value(metrics, "version", PACKAGE_VERSION, 1);

@@ -46,7 +46,8 @@ family_new(const struct reader *reader, pid_t pid, uid_t uid, struct quota *quot
 	family->quota = quota;
 	family->pid = pid;
 	family->uid = uid;
-	family->same_namespace = pid == (pid_t)header->pid;
+	/* By chance it may have the same number in another one. */
+	family->same_namespace = pid == (pid_t)header->pid && !identity_is_nested(pid);
 	return family;
 }
 

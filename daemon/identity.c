@@ -178,6 +178,10 @@ identity_cgroup_in(const char *cgroups, char ret_path[IDENTITY_CGROUP_BYTES])
 
 	if (!path)
 		path = "/";
+	while (strncmp(path, "/../", 4) == 0)
+		path += 3;
+	if (strncmp(path, "/..\n", 4) == 0)
+		path = "/";
 	length = strcspn(path, "\n");
 	if (length >= IDENTITY_CGROUP_BYTES)
 		return -ENAMETOOLONG;
@@ -404,6 +408,42 @@ identity_is_current(int pidfd, pid_t pid)
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
 	return pidfd >= 0 && read_file(path, text) == 0 &&
 	       last_number(text, "\nPid:") == pid;
+}
+
+bool
+identity_is_nested_in(const char *status)
+{
+	static const char key[] = "\nNSpid:";
+	const char *line = strstr(status, key);
+	unsigned numbers = 0;
+
+	if (!line)
+		return false;
+	line += strlen(key);
+	for (size_t i = 0; line[i] && line[i] != '\n'; i++)
+		numbers += isdigit((unsigned char)line[i]) &&
+			   !isdigit((unsigned char)line[i + 1]);
+	return numbers > 1;
+}
+
+bool
+identity_is_nested(pid_t pid)
+{
+	char text[FILE_BYTES];
+
+	return read_proc(pid, "status", text) == 0 && identity_is_nested_in(text);
+}
+
+int
+identity_check_proc(void)
+{
+	char text[32];
+	ssize_t n = readlink("/proc/self", text, sizeof(text) - 1);
+
+	if (n < 0)
+		return -errno;
+	text[n] = 0;
+	return atol(text) == getpid() ? 0 : -EXDEV;
 }
 
 /* Whom it acts as, in /proc/PID/status; -1 if that is not there. */

@@ -33,7 +33,8 @@ identity_manager_in(const char *cgroups, uid_t *ret_uid);
 __attribute__((warn_unused_result)) int
 identity_unit_and_user(pid_t pid, char ret_unit[IDENTITY_NAME_BYTES], uid_t *ret_uid);
 
-/* The path of the control group, "/" for the root. Returns 0 or -errno. */
+/* The path of the control group, "/" for the root; of one above the root of our own cgroup
+ * namespace without the "/.." at its beginning. Returns 0 or -errno. */
 __attribute__((warn_unused_result)) int
 identity_cgroup_in(const char *cgroups, char ret_path[IDENTITY_CGROUP_BYTES]);
 __attribute__((warn_unused_result)) int
@@ -80,6 +81,18 @@ identity_clock_shift(pid_t pid, int64_t *ret_shift_ns);
  * number was about it. It may be dead, but nobody has reaped it. */
 bool
 identity_is_current(int pidfd, pid_t pid);
+
+/* Whether the process is in a pid namespace below ours, where it has other numbers. Of one
+ * that is not there nobody knows: false. */
+bool
+identity_is_nested_in(const char *status);
+bool
+identity_is_nested(pid_t pid);
+
+/* Whether /proc is there and has our own numbers. Returns 0 or -errno: -EXDEV if it is that of
+ * another pid namespace. */
+__attribute__((warn_unused_result)) int
+identity_check_proc(void);
 
 struct identity_thread {
 	pid_t tid, tgid; /* as we count */

@@ -25,6 +25,7 @@
 #include "daemon/event.h"
 #include "daemon/groups.h"
 #include "daemon/http.h"
+#include "daemon/identity.h"
 #include "daemon/journal.h"
 #include "daemon/ledger.h"
 #include "daemon/log.h"
@@ -175,6 +176,24 @@ static void
 stop_access(struct looplagd *daemon)
 {
 	web_access_close(daemon->access);
+}
+
+/* Without a /proc of our own pid namespace the numbers in it are other processes'. */
+static int
+check_proc(void)
+{
+	int error = identity_check_proc();
+
+	if (error == -EXDEV)
+		log_error("looplagd",
+			"/proc is that of another pid namespace; mount one of this "
+			"namespace there, or run looplagd with the pids of the host");
+	else if (error)
+		log_warn("looplagd",
+			"cannot read /proc: %s; processes name their groups themselves, "
+			"and causes of stalls are unknown; mount it",
+			strerror(-error));
+	return error == -EXDEV ? -1 : 0;
 }
 
 /* Write what has fields to the journal, if messages go there anyway. */
@@ -508,7 +527,7 @@ looplagd_run(const struct options *options)
 	/* Else glibc learns to keep what was used for a large page, for ever. */
 	mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
 	start_journal();
-	if (!load_configuration(&daemon) && !start_loop(&daemon) &&
+	if (!check_proc() && !load_configuration(&daemon) && !start_loop(&daemon) &&
 		!start_access(&daemon) && !start_sockets(&daemon) &&
 		!start_collector(&daemon) && !start_http(&daemon) && !serve(&daemon))
 		status = EXIT_SUCCESS;

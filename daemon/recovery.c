@@ -78,6 +78,7 @@ recovery_save_stats(struct ledger *ledger, const struct collector_stats *stats)
 	record_put(&record, stats->waits);
 	record_put(&record, stats->targets);
 	record_put(&record, stats->missed);
+	record_put(&record, stats->hidden);
 	ledger_put(ledger, &key, &record);
 }
 
@@ -96,6 +97,7 @@ restore_stats(struct recovery *recovery)
 	stats->waits = record_take(record);
 	stats->targets = record_take(record);
 	stats->missed = record_take(record);
+	stats->hidden = record_take(record);
 	return record_is_read(record);
 }
 

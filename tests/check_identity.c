@@ -215,6 +215,49 @@ START_TEST(the_start_time_is_found_behind_any_command_name)
 }
 END_TEST
 
+static void
+ck_cgroup(const char *cgroups, const char *path)
+{
+	char found[IDENTITY_CGROUP_BYTES];
+
+	ck_assert_int_eq(identity_cgroup_in(cgroups, found), 0);
+	ck_assert_str_eq(found, path);
+}
+
+START_TEST(the_control_group_is_that_of_the_host_as_far_as_it_can_be_seen)
+{
+	ck_cgroup("0::/a.slice/b\n", "/a.slice/b");
+	ck_cgroup("0::/\n", "/");
+	ck_cgroup("", "/");
+	ck_cgroup("0::/../../a.slice/b\n", "/a.slice/b");
+	ck_cgroup("0::/..\n", "/");
+	ck_cgroup("0::/../..\n", "/");
+	ck_cgroup("0::/..a/b\n", "/..a/b");
+}
+END_TEST
+
+START_TEST(a_users_manager_is_known_by_the_path)
+{
+	ck_assert(identity_is_of_user("/user.slice/user@1000.service/app.slice/x"));
+	ck_assert(!identity_is_of_user("/user.slice/user-1000.slice/session-1.scope"));
+	ck_assert(!identity_is_of_user("/system.slice/user@me.service/x"));
+}
+END_TEST
+
+START_TEST(who_has_several_numbers_is_nested)
+{
+	ck_assert(
+		!identity_is_nested_in("Name:\tx\nPid:\t7\nNSpid:\t7\nNSpgid:\t7\t1\n"));
+	ck_assert(identity_is_nested_in("Name:\tx\nNSpid:\t7\t7\nNSpgid:\t7\n"));
+	ck_assert(identity_is_nested_in("Name:\tx\nNSpid:\t7\t12\t1"));
+	/* Before Linux 4.1. */
+	ck_assert(!identity_is_nested_in("Name:\tx\nPid:\t7\n"));
+	ck_assert(!identity_is_nested(getpid()));
+	ck_assert(!identity_is_nested(0));
+	ck_assert_int_eq(identity_check_proc(), 0);
+}
+END_TEST
+
 START_TEST(clock_offsets_are_read)
 {
 	int64_t ns = 0;
@@ -352,6 +395,10 @@ main(void)
 	tcase_add_test(tcase, names_are_cut_at_their_size_and_at_a_characters_border);
 	tcase_add_test(tcase, thread_names_lose_their_numbers);
 	tcase_add_test(tcase, the_start_time_is_found_behind_any_command_name);
+	tcase_add_test(
+		tcase, the_control_group_is_that_of_the_host_as_far_as_it_can_be_seen);
+	tcase_add_test(tcase, a_users_manager_is_known_by_the_path);
+	tcase_add_test(tcase, who_has_several_numbers_is_nested);
 	tcase_add_test(tcase, clock_offsets_are_read);
 	tcase_add_test(tcase, a_living_process_is_known);
 	tcase_add_test(tcase, a_dead_process_is_not_known);
