@@ -164,15 +164,16 @@ connections_shed(struct connections *connections, unsigned keep, uint64_t now_ns
 	return shed;
 }
 
-void
+unsigned
 connections_accepted(struct connections *connections, uint64_t now_ns)
 {
 	if (++connections->count <= connections->limit)
-		return;
+		return 0;
 	list(connections, now_ns);
-	if (connections->count > connections->limit)
-		connections_shed(
-			connections, connections->limit - connections->limit / 8, now_ns);
+	if (connections->count <= connections->limit)
+		return 0;
+	return connections_shed(
+		connections, connections->limit - connections->limit / 8, now_ns);
 }
 
 uint64_t

@@ -21,8 +21,8 @@ void
 connections_free(struct connections *connections);
 
 /* One more was accepted; it may not have its descriptor yet. If that is one too many, shut
- * down those that have kept us waiting longest, an eighth of the limit. */
-void
+ * down those that have kept us waiting longest, an eighth of the limit. Returns how many. */
+unsigned
 connections_accepted(struct connections *connections, uint64_t now_ns);
 
 /* The connection has sent a whole request. Returns its number, which no other one has. */

@@ -33,6 +33,9 @@
 #define ACCEPTS_AT_ONCE 16
 /* The same where each costs a signature. */
 #define HANDSHAKES_AT_ONCE 2
+/* An eighth of the connections is given up no more often than that, so that each has eight
+ * times as long for its part of the handshake. */
+#define HANDSHAKE_NS 40000000ull
 #define PAUSE_NS 100000000ull
 
 struct doors {
@@ -80,17 +83,19 @@ connection_cb(struct event_base *base, void *arg)
 {
 	struct doors *doors = arg;
 	struct bufferevent *stream;
-	unsigned at_once;
+	unsigned shed;
+	bool tls;
 
 	web_access_look(doors->access);
-	at_once =
-		web_access_has_tls(doors->access) ? HANDSHAKES_AT_ONCE : ACCEPTS_AT_ONCE;
+	tls = web_access_has_tls(doors->access);
 	stream = web_access_stream(doors->access, base);
 	if (stream)
 		bufferevent_setwatermark(stream, EV_READ, 0, INPUT_BYTES);
-	connections_accepted(doors->connections, event_now_ns());
+	shed = connections_accepted(doors->connections, event_now_ns());
 	/* libevent would go on for as long as there are any. */
-	if (++doors->accepted >= at_once)
+	if (tls && shed)
+		pause_accepting(doors, HANDSHAKE_NS);
+	else if (++doors->accepted >= (tls ? HANDSHAKES_AT_ONCE : ACCEPTS_AT_ONCE))
 		pause_accepting(doors, 0);
 	return stream;
 }

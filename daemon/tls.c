@@ -6,14 +6,19 @@
 #include "daemon/tls.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
 
 #ifdef HAVE_OPENSSL
 
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
+#include <event2/event.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -31,7 +36,15 @@ struct tls {
 	SSL_CTX *context;
 };
 
+#define LINGERING_MAX 16
+#define SEND_BYTES 65536
+/* Of greetings in one turn of the loop. */
+#define HELLOS_NS 8000000ull
+
 static uint64_t refused;
+static unsigned lingering;
+static bool turned_away;    /* whose handshake is looked at just now */
+static int peer_index = -1; /* of a connection, whose address as text */
 
 uint64_t
 tls_count_refused(void)
@@ -266,31 +279,119 @@ choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_length,
 	return SSL_TLSEXT_ERR_OK;
 }
 
+static void
+free_peer(void *ssl, void *peer, CRYPTO_EX_DATA *data, int index, long number, void *arg)
+{
+	free(peer);
+}
+
+/* Remember who it is: once it has hung up, the kernel does not know any more. */
+static void
+name_peer(SSL *ssl)
+{
+	char peer[SOCKETS_ADDRESS_BYTES], *before = SSL_get_ex_data(ssl, peer_index);
+
+	sockets_describe_peer(SSL_get_fd(ssl), peer);
+	free(before);
+	SSL_set_ex_data(ssl, peer_index, strdup(peer));
+}
+
+/* libevent encrypts for as long as the socket takes more. */
+static void
+bound_writing(const SSL *ssl)
+{
+	static const int bytes = SEND_BYTES;
+
+	(void)setsockopt(SSL_get_fd(ssl), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+}
+
+/* Called when a client has greeted, before that costs much. Turns it away if this turn of the
+ * loop has dealt with others for long enough; libevent cannot have it wait. */
+static int
+hear_hello(SSL *ssl, int *alert, void *arg)
+{
+	static struct timeval turn;
+	static uint64_t began_ns;
+	uint64_t now_ns = event_now_ns();
+	struct timeval now;
+
+	/* It stands still during a turn. */
+	if (event_base_gettimeofday_cached(SSL_get_app_data(ssl), &now) ||
+		timercmp(&now, &turn, !=)) {
+		turn = now;
+		began_ns = now_ns;
+	}
+	turned_away = now_ns - began_ns > HELLOS_NS;
+	if (turned_away)
+		*alert = SSL_AD_INTERNAL_ERROR;
+	return turned_away ? SSL_CLIENT_HELLO_ERROR : SSL_CLIENT_HELLO_SUCCESS;
+}
+
+static void
+end_linger(evutil_socket_t fd, short what, void *arg)
+{
+	close((int)(intptr_t)arg);
+	lingering--;
+}
+
+/* Keep the connection for a moment: who goes on writing into one that is closed would hear of
+ * that before he hears why. */
+static void
+linger(const SSL *ssl)
+{
+	static const struct timeval moment = {.tv_sec = 1};
+	int fd;
+
+	if (lingering == LINGERING_MAX)
+		return;
+	fd = fcntl(SSL_get_fd(ssl), F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	lingering++;
+	if (event_base_once(SSL_get_app_data(ssl), -1, EV_TIMEOUT, end_linger,
+		    (void *)(intptr_t)fd, &moment))
+		end_linger(-1, 0, (void *)(intptr_t)fd);
+}
+
 /* Count and tell, when a handshake has failed. */
 static void
-look_at_end(const SSL *ssl, int where, int result)
+fail(const SSL *ssl, int error)
 {
 	static struct log_limit limit;
-	char peer[SOCKETS_ADDRESS_BYTES];
-	const char *why = NULL;
-	int error;
+	const char *peer = SSL_get_ex_data(ssl, peer_index), *why = NULL;
 
-	if (where != SSL_CB_ACCEPT_EXIT || result > 0)
-		return;
-	error = SSL_get_error(ssl, result);
-	if (error != SSL_ERROR_SSL && error != SSL_ERROR_SYSCALL)
-		return;
 	refused++;
-	if (SSL_get_verify_result(ssl) != X509_V_OK)
+	if (turned_away)
+		why = "too many want one at the same time";
+	else if (SSL_get_verify_result(ssl) != X509_V_OK)
 		why = X509_verify_cert_error_string(SSL_get_verify_result(ssl));
 	else if (error == SSL_ERROR_SSL)
 		why = reason();
 	/* Who hangs up has said all. */
 	if (!why)
 		return;
-	sockets_describe_peer(SSL_get_fd(ssl), peer);
+	turned_away = false;
+	linger(ssl);
 	log_warn_limited(&limit, event_now_ns(), "http", "no TLS connection with %s: %s",
-		peer, why);
+		peer ? peer : "somebody", why);
+}
+
+/* Called by OpenSSL for each step of a handshake. */
+static void
+look_on(const SSL *ssl, int where, int result)
+{
+	int error;
+
+	if (where == SSL_CB_HANDSHAKE_START) {
+		turned_away = false;
+		name_peer((SSL *)(uintptr_t)ssl);
+		bound_writing(ssl);
+	}
+	if (where != SSL_CB_ACCEPT_EXIT || result > 0)
+		return;
+	error = SSL_get_error(ssl, result);
+	if (error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL)
+		fail(ssl, error);
 }
 
 static bool
@@ -305,7 +406,8 @@ set_up(SSL_CTX *context, const struct tls_settings *settings, char why[TLS_WHY_B
 		SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
-	SSL_CTX_set_info_callback(context, look_at_end);
+	SSL_CTX_set_info_callback(context, look_on);
+	SSL_CTX_set_client_hello_cb(context, hear_hello, NULL);
 	if (settings->prefer_server_ciphers)
 		SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE);
 	/* What is older rests on what the default level refuses. */
@@ -334,6 +436,8 @@ tls_new(const struct tls_settings *settings, char ret_why[TLS_WHY_BYTES])
 {
 	struct tls *tls = calloc(1, sizeof(*tls));
 
+	if (peer_index < 0)
+		peer_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_peer);
 	snprintf(ret_why, TLS_WHY_BYTES, "out of memory");
 	if (tls)
 		tls->context = SSL_CTX_new(TLS_server_method());
@@ -362,6 +466,7 @@ tls_stream(struct tls *tls, struct event_base *base)
 
 	if (!ssl)
 		return NULL;
+	SSL_set_app_data(ssl, base);
 	/* Frees the SSL, too, also when it fails. */
 	stream = bufferevent_openssl_socket_new(
 		base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
