@@ -11,20 +11,24 @@ from harness import Program, free_port, short_directory, wait_for
 
 class Prometheus:
     """A Prometheus that scrapes one address every second, with more settings of the scrape, as
-    YAML, if need be."""
+    YAML, if need be; or one that does what a configuration says. `options` are more of its
+    command line, `wrapper` is put before it."""
 
-    def __init__(self, address, settings=""):
+    def __init__(self, address=None, settings="", config=None, options=(), wrapper=()):
         self.directory = short_directory()
-        self.url = f"http://127.0.0.1:{free_port()}"
-        config = self.directory / "prometheus.yml"
-        config.write_text(
-            "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
-            "scrape_configs:\n"
-            "- {job_name: looplag, static_configs: [{targets: ['" + address + "']}]"
-            + (", " + settings if settings else "") + "}\n")
+        self.address = f"127.0.0.1:{free_port()}"
+        self.url = f"http://{self.address}"
+        path = self.directory / "prometheus.yml"
+        path.write_text(config or
+                        "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
+                        "scrape_configs:\n"
+                        "- {job_name: looplag, static_configs: [{targets: ['" + address + "']}]"
+                        + (", " + settings if settings else "") + "}\n")
         self.program = Program(
-            ["prometheus", f"--config.file={config}", f"--web.listen-address={self.url[7:]}",
-             f"--storage.tsdb.path={self.directory / 'data'}", "--log.level=warn"])
+            [*wrapper, "prometheus", f"--config.file={path}",
+             f"--web.listen-address={self.address}", "--log.level=warn",
+             *(options or [f"--storage.tsdb.path={self.directory / 'data'}"])],
+            name="prometheus")
         try:
             wait_for(lambda: self._open("/-/ready"), 30, "Prometheus is ready")
         except AssertionError:
