@@ -19,7 +19,7 @@ import time
 import pytest
 
 from certificates import Authority, bcrypt, openssl
-from harness import LOOPLAGD, Metrics, free_port, short_directory, wait_for
+from harness import LOOPLAGD, SOURCE, Metrics, free_port, short_directory, wait_for
 from prometheus import Prometheus
 
 PASSWORD = "correct horse"
@@ -263,6 +263,23 @@ def test_some_that_promtool_accepts_are_refused(web, name):
     done = check(path)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
+
+
+def test_the_sample_is_good_as_it_is_and_with_all_that_it_offers(made, web):
+    text = (SOURCE / "config" / "web-config.yml").read_text()
+    assert check(web(text)).returncode == 0
+    for name, source in (("looplagd.crt", "server.crt"), ("looplagd.key", "server.key"),
+                         ("clients-ca.crt", "ca.crt")):
+        shutil.copy(made.directory / source, made.directory / name)
+    path = web("\n".join(line[1:] for line in text.splitlines()
+                         if re.match("#([a-z]|  )", line)))
+    done = check(path)
+    assert (done.returncode, done.stdout) == (0, f"{path} is good\n"), done.stderr
+    words = path.read_text()
+    for key in ("tls_server_config", "basic_auth_users", "http_server_config", "cert_file",
+                "key_file", "client_ca_file", "client_auth_type", "min_version", "max_version",
+                "cipher_suites", "prefer_server_cipher_suites", "curve_preferences", "headers"):
+        assert f"{key}:" in words
 
 
 def test_a_file_that_is_not_there_is_told(made):
