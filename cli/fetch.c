@@ -68,6 +68,7 @@ look_for_signals(void *arg, curl_off_t total_down, curl_off_t down, curl_off_t t
 struct fetch *
 fetch_new(const char *url)
 {
+	const char *authorities = getenv("SSL_CERT_FILE");
 	struct fetch *fetch = calloc(1, sizeof *fetch);
 
 	if (!fetch)
@@ -79,6 +80,10 @@ fetch_new(const char *url)
 		return NULL;
 	}
 	curl_easy_setopt(fetch->curl, CURLOPT_ERRORBUFFER, fetch->words);
+	/* A password is in ~/.netrc, where no other user sees it, or in the URL. */
+	curl_easy_setopt(fetch->curl, CURLOPT_NETRC, CURL_NETRC_OPTIONAL);
+	if (authorities)
+		curl_easy_setopt(fetch->curl, CURLOPT_CAINFO, authorities);
 	curl_easy_setopt(fetch->curl, CURLOPT_WRITEFUNCTION, keep);
 	curl_easy_setopt(fetch->curl, CURLOPT_WRITEDATA, fetch);
 	curl_easy_setopt(fetch->curl, CURLOPT_XFERINFOFUNCTION, look_for_signals);

@@ -19,7 +19,7 @@ import time
 import pytest
 
 from certificates import Authority, bcrypt, openssl
-from harness import LOOPLAGD, SOURCE, Metrics, free_port, short_directory, wait_for
+from harness import LOOPLAG, LOOPLAGD, SOURCE, Metrics, free_port, short_directory, wait_for
 from prometheus import Prometheus
 
 PASSWORD = "correct horse"
@@ -634,7 +634,25 @@ def test_a_signal_has_it_looked_at_too(start_daemon, made, own):
     assert daemon.get("/-/healthy")[0] == 200
 
 
-# --- a real Prometheus ---
+# --- who asks: looplag, a real Prometheus ---
+
+
+def test_looplag_asks_by_tls_as_a_user(start_daemon, made, web, scratch):
+    daemon = start_daemon(f"--web.config.file={web(TLS + USERS)}", tls=made.client(),
+                          login=LOGIN)
+    netrc = scratch / ".netrc"
+
+    def stalls(**env):
+        done = subprocess.run([LOOPLAG, "stalls", "--json", "--url", daemon.url],
+                              env=dict(os.environ, HOME=str(scratch), **env),
+                              capture_output=True, text=True, timeout=30, check=False)
+        return done.returncode, done.stderr
+
+    trusted = {"SSL_CERT_FILE": str(made.certificate)}
+    assert "certificate" in stalls()[1]
+    assert "it answers with HTTP status 401" in stalls(**trusted)[1]
+    netrc.write_text(f'machine 127.0.0.1 login alice password "{PASSWORD}"\n')
+    assert stalls(**trusted) == (0, "")
 
 
 @pytest.mark.skipif(not shutil.which("prometheus"), reason="no prometheus here")
