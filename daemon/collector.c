@@ -21,6 +21,7 @@
 #include "daemon/ledger.h"
 #include "daemon/log.h"
 #include "daemon/naming.h"
+#include "daemon/processes.h"
 #include "daemon/quota.h"
 #include "daemon/reception.h"
 #include "daemon/recovery.h"
@@ -175,6 +176,7 @@ forget_group(void *arg, const struct group_view *group)
 
 	if (collector->on_forget)
 		collector->on_forget(collector->on_forget_arg, group);
+	processes_forget_group(collector->stalls.processes, group->groupname);
 	captures_forget_group(collector->stalls.captures, group->groupname);
 	stalls_forget_group(collector->stalls.stalls, group->groupname);
 }
@@ -306,6 +308,7 @@ collector_open(struct event_loop *loop, const struct collector_options *options,
 	collector->naming.own_groupname = collector->own_groupname;
 	collector->naming.ignore_units = options->ignore_units;
 	collector->stalls.stalls = stalls_new();
+	collector->stalls.processes = processes_new(options->processes);
 	if (collector->stalls.stalls &&
 		!collector->own_groupname == !options->own_groupname &&
 		make_targets(collector) == 0 && recover(collector, options->kept) == 0)
@@ -351,6 +354,7 @@ collector_close(struct collector *collector)
 	targets_free(collector->targets);
 	captures_free(collector->stalls.captures);
 	stalls_free(collector->stalls.stalls);
+	processes_free(collector->stalls.processes);
 	doorbell_close(collector->doorbell);
 	groups_free(collector->groups);
 	quota_free(collector->quota);
@@ -404,6 +408,7 @@ void
 collector_read_begin(struct collector *collector)
 {
 	targets_read_begin(collector->targets);
+	processes_begin_reading(collector->stalls.processes);
 }
 
 bool
@@ -460,6 +465,12 @@ struct stalls *
 collector_stalls(struct collector *collector)
 {
 	return collector->stalls.stalls;
+}
+
+struct processes *
+collector_processes(struct collector *collector)
+{
+	return collector->stalls.processes;
 }
 
 struct collector_stats

@@ -20,6 +20,7 @@ struct fd_store;
 struct group_view;
 struct groups;
 struct ledger;
+struct processes;
 struct stalls;
 
 /* Why a segment or a connection was refused: the label `reason` of
@@ -61,6 +62,7 @@ struct collector_options {
 	bool ignore_units;         /* name groups by wish and command alone */
 	struct ledger *ledger;     /* where the history is kept, or NULL; borrowed */
 	struct fd_store *kept;     /* segments that came back; NULL without a ledger */
+	unsigned processes;        /* how many rows of processes there may be */
 	bool socket_kept; /* `socket` was there all the time: nobody has missed it */
 };
 
@@ -118,6 +120,9 @@ collector_groups(struct collector *collector);
 /* Borrowed; found at any time, and up to date after a read. */
 struct stalls *
 collector_stalls(struct collector *collector);
+/* Borrowed; as of the last read. NULL: none were wanted. */
+struct processes *
+collector_processes(struct collector *collector);
 struct collector_stats
 collector_stats(const struct collector *collector);
 

@@ -320,16 +320,17 @@ collect_groups(const struct groups *groups, struct metrics *metrics)
 		add_value(metrics, "groupname", group.groupname, group.loops);
 	}
 	metrics_family(metrics, METRIC_INFO, "looplag_group_info",
-		"Always 1; runtime is what the group's first process runs on.");
+		"Always 1; what the group's first process runs on, and whose it is.");
 	for (size_t i = 0; i < groups_count(groups); i++) {
 		struct group_view group = groups_view(groups, i);
 
-		metrics_add(
-			metrics, &(struct metric_sample){
-					 .labels = {{"groupname", group.groupname},
-						 {"runtime", group.runtime ? group.runtime
-									   : "unknown"}},
-					 .value = 1});
+		metrics_add(metrics,
+			&(struct metric_sample){
+				.labels = {{"groupname", group.groupname},
+					{"runtime", group.runtime ? group.runtime
+								  : "unknown"},
+					{"user", group.user ? group.user : "unknown"}},
+				.value = 1});
 	}
 }
 

@@ -53,6 +53,7 @@ group_free(struct group *group)
 		series_free(group->series[i]);
 	free(group->series);
 	free(group->runtime);
+	free(group->user);
 	free(group->name);
 	free(group);
 }
@@ -206,6 +207,13 @@ group_set_runtime(struct group *group, const char *runtime)
 {
 	if (!group->runtime && runtime)
 		group->runtime = strdup(runtime);
+}
+
+void
+group_set_user(struct group *group, const char *user)
+{
+	if (!group->user && user)
+		group->user = strdup(user);
 }
 
 void
@@ -454,6 +462,7 @@ groups_view(const struct groups *groups, size_t index)
 		.groupname = group->name,
 		.id = group->id,
 		.runtime = group->runtime,
+		.user = group->user,
 		.processes = group->processes,
 		.series_count = group->series_count,
 	};

@@ -70,6 +70,7 @@ struct group_view {
 	uint32_t
 		id; /* a number of its own among those that are there, below GROUPS_MAX_ID */
 	const char *runtime; /* "node", "python", ...; NULL: unknown */
+	const char *user;    /* of its first process; NULL: unknown */
 	unsigned processes;  /* living targets */
 	unsigned loops;      /* living loops */
 	size_t series_count;
@@ -122,6 +123,10 @@ groups_find(const struct groups *groups, const char *groupname);
 /* Remember the group's runtime; the first one told stays. */
 void
 group_set_runtime(struct group *group, const char *runtime);
+
+/* The same for the name of the user. */
+void
+group_set_user(struct group *group, const char *user);
 
 /* One more, or one less, living target. */
 void

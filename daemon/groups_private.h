@@ -46,7 +46,7 @@ struct group {
 	bool paid;          /* it is one of a user's quota */
 	bool kept;          /* in this sweep */
 	uint64_t living_ns; /* when somebody lived in it, as far as sweeps have seen */
-	char *runtime;
+	char *runtime, *user;
 	unsigned processes;
 	struct series **series;
 	size_t series_count;

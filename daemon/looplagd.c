@@ -359,6 +359,7 @@ start_collector(struct looplagd *daemon)
 		.socket = daemon->sockets.probe.fd,
 		.doorbell_path = doorbell,
 		.own_groupname = OWN_GROUPNAME,
+		.processes = daemon->options->processes,
 		.kept = &daemon->sockets.kept,
 		.socket_kept = !daemon->sockets.probe.made,
 	};

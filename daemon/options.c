@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/processes.h"
 #include "daemon/similar.h"
 #include "daemon/sockets.h"
 
@@ -90,6 +91,18 @@ set_max_requests(struct options *options, const char *value)
 }
 
 static const char *
+set_processes(struct options *options, const char *value)
+{
+	size_t length = strlen(value);
+
+	if (!length || length > 4 || value[strspn(value, "0123456789")] ||
+		atoi(value) > PROCESSES_MAX)
+		return "is no number from 0 to 1000";
+	options->processes = (unsigned)atoi(value);
+	return NULL;
+}
+
+static const char *
 set_probe_socket(struct options *options, const char *value)
 {
 	if (value[0] != '/')
@@ -143,6 +156,8 @@ static const struct spec {
 	set_fn set;
 	const char *help;
 } specs[] = {
+	{"collector.processes", "N", "0", set_processes,
+		"How many series there may be of single processes, with their pids."},
 	{"config.check", NULL, NULL, set_config_check,
 		"Read the configuration files, tell every mistake in them, and exit."},
 	{"config.file", "PATH", SYSCONFDIR "/looplag/looplagd.yaml", set_config_file,

@@ -26,6 +26,7 @@ struct options {
 	const char *config_file;
 	bool config_file_given; /* it must exist */
 	bool config_check;
+	unsigned processes; /* rows of them */
 	const char *probe_socket;
 	const char *state_directory; /* NULL: no history is kept */
 	enum log_level log_level;

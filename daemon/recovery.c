@@ -21,6 +21,7 @@
 #include "daemon/segment_finder.h"
 #include "daemon/target.h"
 #include "daemon/targets.h"
+#include "daemon/users.h"
 
 /* A target that was restored, by the number that it had. */
 struct restored {
@@ -116,6 +117,7 @@ save_series(void *arg, const struct series *series, const struct group_view *gro
 	record_put(&record, given);
 	record_put(&record, series_uid(series));
 	record_put_text(&record, group->runtime ? group->runtime : "");
+	record_put_text(&record, group->user ? group->user : "");
 	record_put_text(&record, view->loop);
 	record_put_counters(&record, view->total);
 	put_counts(&record, view->stalls->count, STALL_CAUSES);
@@ -148,6 +150,7 @@ restore_series(struct recovery *recovery, const struct ledger_key *key)
 	static struct counters total;
 	struct record *record = &recovery->record;
 	char name[IDENTITY_NAME_BYTES], runtime[64], loop[IDENTITY_NAME_BYTES];
+	char user[USERS_NAME_BYTES];
 	struct groups_name wanted = {.name = name};
 	struct stall_counters stalls;
 	uint64_t started_ns;
@@ -159,6 +162,7 @@ restore_series(struct recovery *recovery, const struct ledger_key *key)
 	wanted.given = record_take(record);
 	uid = (uid_t)record_take(record);
 	record_take_text(record, runtime, sizeof(runtime));
+	record_take_text(record, user, sizeof(user));
 	record_take_text(record, loop, sizeof(loop));
 	record_take_counters(record, &total);
 	take_counts(record, stalls.count, STALL_CAUSES);
@@ -172,6 +176,8 @@ restore_series(struct recovery *recovery, const struct ledger_key *key)
 		return false;
 	if (runtime[0])
 		group_set_runtime(group, runtime);
+	if (user[0])
+		group_set_user(group, user);
 	recovery->series[key->number] = group_series_for(group, loop, uid);
 	if (!recovery->series[key->number])
 		return false;

@@ -19,6 +19,7 @@
 #include "daemon/metrics.h"
 #include "daemon/openmetrics.h"
 #include "daemon/process.h"
+#include "daemon/processes.h"
 #include "daemon/protobuf.h"
 #include "daemon/reload.h"
 #include "daemon/text.h"
@@ -130,6 +131,8 @@ finish_metrics(struct slow_page *page, FILE *out)
 
 		exporter_finish(page->metrics, collector_groups(sources->collector),
 			&stats, &process);
+		processes_collect(collector_processes(sources->collector), page->metrics,
+			sources->booted_seconds);
 		alerting_collect(sources->alerting, page->metrics);
 		reload_collect(sources->reload, page->metrics);
 		http_collect(sources->http, page->metrics);

@@ -20,6 +20,7 @@ struct group;
 struct groups;
 struct ledger;
 struct naming;
+struct processes;
 struct quota;
 struct record;
 struct reception_guest;
@@ -34,8 +35,9 @@ struct target_stalls {
 	uint64_t rest_ns; /* and at one that was not late */
 	struct stalls *stalls;
 	struct captures *captures;
-	uint64_t lost; /* long iterations that were never seen */
-	bool history;  /* what the daemons before us have told is known */
+	struct processes *processes; /* or NULL */
+	uint64_t lost;               /* long iterations that were never seen */
+	bool history;                /* what the daemons before us have told is known */
 };
 
 /* What one reading of a target is for. */

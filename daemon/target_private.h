@@ -101,6 +101,10 @@ struct target {
 bool
 target_has_died(int pidfd);
 
+/* The process of a slot's loop, as far as it is known; the registrant otherwise. */
+pid_t
+target_process(const struct target *target, const struct slot *slot);
+
 /* A number for a new target. */
 uint64_t
 target_next_serial(void);

@@ -13,8 +13,10 @@
 #include "daemon/event.h"
 #include "daemon/family.h"
 #include "daemon/groups.h"
+#include "daemon/processes.h"
 #include "daemon/quota.h"
 #include "daemon/reader.h"
+#include "daemon/users.h"
 
 /* A process may be this much older than its start time tells, a tick. */
 #define AGE_SLACK_NS 20000000ull
@@ -188,10 +190,14 @@ read_slot(struct target *target, uint32_t index, bool *ret_changed)
 int
 target_slots_join(struct target *target, struct group *group)
 {
+	char user[USERS_NAME_BYTES];
+
 	if (target->group || !group)
 		return target->group ? 0 : -1;
 	target->group = group;
 	group_set_runtime(group, target->runtime);
+	users_name(target->uid, user);
+	group_set_user(group, user);
 	group_add_process(group, (int)target->processes);
 	return 0;
 }
@@ -255,8 +261,12 @@ account_slot(struct target *target, uint32_t index, bool changed,
 	slot->alive = result.alive;
 	slot->changed = true;
 	reading->stats->waits = saturated_sum(reading->stats->waits, result.delta.waits);
-	if (result.delta.life_ns || counters_active(&result.delta))
+	if (result.delta.life_ns || counters_active(&result.delta)) {
 		series_add(series, &result.delta, reading->now_ns);
+		processes_add(target->stalls->processes, target_process(target, slot),
+			series, result.delta.life_ns, result.delta.active_ns,
+			reading->now_ns);
+	}
 	target_watch_account(target, index, series, &facts, &result, reading);
 }
 
@@ -273,9 +283,21 @@ target_slots_read(
 		account_slot(target, index, changed, reading);
 }
 
+pid_t
+target_process(const struct target *target, const struct slot *slot)
+{
+	pid_t pid = 0;
+
+	if (target->stalls->processes && !target->absent)
+		pid = family_process(target->family, slot->thread);
+	return pid > 0 ? pid : target->pid;
+}
+
 void
 target_slots_tell(const struct target *target)
 {
+	struct processes *processes = target->stalls->processes;
+
 	for (uint32_t i = 0; i < reader_header(target->reader)->slot_count; i++) {
 		const struct slot *slot = target->slots[i];
 
@@ -285,11 +307,17 @@ target_slots_tell(const struct target *target)
 			series_saw_open(slot->series, slot->account.open_ns);
 			continue;
 		}
-		if (slot->alive)
+		if (slot->alive) {
 			series_saw_loop(slot->series, slot->account.open_ns);
-		if (slot->watch.open)
+			processes_saw_loop(processes, target_process(target, slot),
+				slot->series, slot->account.open_ns);
+		}
+		if (slot->watch.open) {
 			series_saw_stall(
 				slot->watch.series, slot->watch.episodes.open_ns);
+			processes_saw_stall(processes, target_process(target, slot),
+				slot->watch.series, slot->watch.episodes.open_ns);
+		}
 	}
 }
 

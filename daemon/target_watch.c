@@ -15,6 +15,7 @@
 #include "daemon/event.h"
 #include "daemon/family.h"
 #include "daemon/groups.h"
+#include "daemon/processes.h"
 #include "daemon/quota.h"
 #include "daemon/reader.h"
 #include "daemon/stalls.h"
@@ -145,6 +146,8 @@ end(struct target *target, uint32_t index, const struct episode *episode)
 		ended.ended_unix_ns = stall->started_unix_ns + (int64_t)stall->length_ns;
 	}
 	series_add_stall(watch->series, stall ? stall->cause : cause.cause, &ended);
+	processes_add_stall(
+		target->stalls->processes, target_process(target, slot), watch->series);
 	watch->open = false;
 	watch->id = 0;
 }

@@ -184,3 +184,59 @@ def test_what_was_forgotten_stays_so_over_a_restart(configured, start_daemon, ta
     assert not daemon.group("web")
     assert daemon.group("looplagd")
     assert "cannot be used" not in daemon.program.stderr
+
+
+def rows(page, name, group="web"):
+    """{pid: value} of a family of processes."""
+    return {int(labels["pid"]): value for labels, value in page.series(name, groupname=group)}
+
+
+ACTIVE, IDLE = "looplag_process_active_seconds_total", "looplag_process_idle_seconds_total"
+
+
+def test_single_processes_have_series_where_they_are_wanted(start_daemon, target):
+    daemon = start_daemon("--collector.processes=20")
+    good = target(SERVER, daemon=daemon, group="web")
+    bad = target(SERVER, daemon=daemon, group="web", env={"STALLS": "300/600"})
+    good.listening()
+    with socket.create_connection(("127.0.0.1", bad.listening())):
+        page = wait_for(lambda: (page := daemon.metrics()) and
+                        rows(page, "looplag_process_stalls_total").get(bad.pid, 0) > 2 and page,
+                        20, "stalls of one process")
+        assert set(rows(page, ACTIVE)) == {good.pid, bad.pid}
+        assert rows(page, "looplag_process_stalls_total")[good.pid] == 0
+        assert rows(page, ACTIVE)[bad.pid] > rows(page, ACTIVE)[good.pid]
+        # Together they are what the group is.
+        group = page.sum("looplag_loop_time_seconds_total", groupname="web")
+        assert sum([*rows(page, ACTIVE).values(), *rows(page, IDLE).values()]) == \
+            pytest.approx(group, rel=1e-6)
+        wait_for(lambda: rows(daemon.metrics(), "looplag_process_stall_age_seconds")[bad.pid] > 0,
+                 20, "a stall that lasts")
+    bad.stop()
+    wait_for(lambda: set(rows(daemon.metrics(), ACTIVE)) == {good.pid}, 10, "it is gone")
+
+
+def test_single_processes_are_no_more_than_there_may_be(start_daemon, target):
+    daemon = start_daemon("--collector.processes=2")
+    for _ in range(3):
+        target(SERVER, daemon=daemon, group="web").listening()
+    wait_for(lambda: (group := daemon.group("web")) and group["processes"] == 3, 10, "three")
+    page = daemon.metrics()
+    # One is the daemon's own.
+    assert len(page.series(ACTIVE)) == 2
+    assert "raise --collector.processes" in daemon.program.stderr
+
+
+def test_single_processes_have_none_by_default(daemon, target):
+    target(SERVER, group="web").listening()
+    wait_for(lambda: daemon.loop("web"), 10, "the group")
+    assert "looplag_process_" not in daemon.get("/metrics")[2]
+
+
+@root
+def test_it_is_told_whose_a_group_is(configured, target):
+    daemon = configured("")
+    target(as_user(NOBODY, SERVER), daemon=daemon, group="web").listening()
+    wait_for(lambda: daemon.loop("web"), 10, "the group")
+    assert daemon.metrics().value("looplag_group_info", groupname="web", runtime="node",
+                                  user="nobody") == 1
