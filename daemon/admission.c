@@ -82,8 +82,8 @@ deny(struct admission *admission, struct evhttp_request *request)
 {
 	admission->denied++;
 	reply_add_header(request, "WWW-Authenticate", "Basic");
-	reply_text(request, UNAUTHORIZED, "Unauthorized\n");
-	admission->end(admission->arg);
+	reply_text_then(
+		request, UNAUTHORIZED, "Unauthorized\n", admission->end, admission->arg);
 }
 
 static void
@@ -92,8 +92,8 @@ turn_away(struct admission *admission, struct evhttp_request *request)
 	admission->busy++;
 	reply_add_header(request, "Retry-After", "1");
 	reply_add_header(request, "Connection", "close");
-	reply_text(request, HTTP_SERVUNAVAIL, "Too many passwords wait already.\n");
-	admission->end(admission->arg);
+	reply_text_then(request, HTTP_SERVUNAVAIL, "Too many passwords wait already.\n",
+		admission->end, admission->arg);
 }
 
 /* It is known whether the password is right. */

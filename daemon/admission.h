@@ -17,7 +17,7 @@ struct evhttp_request;
 /* Called when the request is let in. */
 typedef void (*admission_fn)(void *arg, struct evhttp_request *request);
 
-/* Called when it is not, and was answered. */
+/* Called when it is not, and the answer is sent. */
 typedef void (*admission_end_fn)(void *arg);
 
 /* By what that says; borrowed. NULL without memory. */

@@ -229,6 +229,9 @@ read_stream(struct reader *reader, struct document_node **ret_root)
 			r = -EINVAL;
 		} else if (type == YAML_DOCUMENT_START_EVENT) {
 			seen = true;
+			if (event.data.document_start.version_directive)
+				tell(reader, &event,
+					"%YAML has no meaning here; leave it out");
 		} else if (type != YAML_STREAM_START_EVENT &&
 			   type != YAML_DOCUMENT_END_EVENT &&
 			   type != YAML_STREAM_END_EVENT) {

@@ -548,6 +548,7 @@ http_close(struct http *http)
 	event_watch_free(http->making);
 	event_watch_free(http->look);
 	event_watch_free(http->deadline);
+	http->done = NULL;
 	forget(&http->queued);
 	forget(&http->made);
 	admission_free(http->admission);

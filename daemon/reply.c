@@ -5,7 +5,9 @@
 
 #include "daemon/reply.h"
 
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <event2/buffer.h>
@@ -44,16 +46,52 @@ reply_send(struct evhttp_request *request, const struct http_reply *reply, size_
 			evhttp_connection_get_bufferevent(connection), EV_READ);
 }
 
+/* Whom to tell that a text is sent. */
+struct listener {
+	void (*sent)(void *arg);
+	void *arg;
+};
+
+static void
+sent_cb(const void *data, size_t bytes, void *arg)
+{
+	struct listener listener = *(struct listener *)arg;
+
+	free(arg);
+	listener.sent(listener.arg);
+}
+
 void
-reply_text(struct evhttp_request *request, int status, const char *text)
+reply_text_then(struct evhttp_request *request, int status, const char *text,
+	void (*sent)(void *arg), void *arg)
 {
 	const struct http_reply reply = {
 		.status = status, .content_type = "text/plain; charset=utf-8"};
+	struct listener *listener = malloc(sizeof(*listener));
 	struct evbuffer *body = evbuffer_new();
+	bool told = false;
 
-	if (body && evhttp_request_get_command(request) != EVHTTP_REQ_HEAD)
-		evbuffer_add(body, text, strlen(text));
+	if (listener)
+		*listener = (struct listener){sent, arg};
+	if (body && listener && evhttp_request_get_command(request) != EVHTTP_REQ_HEAD)
+		told = !evbuffer_add_reference(
+			body, text, strlen(text), sent_cb, listener);
 	reply_send(request, &reply, strlen(text), body);
 	if (body)
 		evbuffer_free(body);
+	if (told)
+		return;
+	free(listener);
+	sent(arg);
+}
+
+static void
+tell_nobody(void *arg)
+{
+}
+
+void
+reply_text(struct evhttp_request *request, int status, const char *text)
+{
+	reply_text_then(request, status, text, tell_nobody, NULL);
 }

@@ -20,8 +20,13 @@ void
 reply_send(struct evhttp_request *request, const struct http_reply *reply, size_t bytes,
 	struct evbuffer *body);
 
-/* Answer with a plain text. */
+/* Answer with a plain text, a constant. */
 void
 reply_text(struct evhttp_request *request, int status, const char *text);
+
+/* The same, and call sent(arg) when it is sent or its connection is gone; maybe at once. */
+void
+reply_text_then(struct evhttp_request *request, int status, const char *text,
+	void (*sent)(void *arg), void *arg);
 
 #endif

@@ -312,6 +312,8 @@ START_TEST(all_mistakes_are_told_at_once)
 	ck_assert_ptr_nonnull(strstr(said, "/etc/web.yml:3:16: "));
 	ck_assert_ptr_nonnull(strstr(said, "/etc/web.yml:4:19: "));
 	ck_assert_ptr_nonnull(strstr(said, "/etc/web.yml:5:1: "));
+	assert_mistake(
+		"%YAML 1.2\n---\n", "1:1: %YAML has no meaning here; leave it out");
 	assert_mistake("tls_server_config: {cert_file: [}\n",
 		"1:33: no valid YAML: did not find expected node content while parsing a "
 		"flow node");

@@ -6,6 +6,7 @@ Also the other options of that kind: addresses, sockets of systemd, limits, /-/r
 import http.client
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -265,6 +266,65 @@ def test_some_that_promtool_accepts_are_refused(web, name):
     assert done.stderr.count("\n") == 1
 
 
+def odd_files(seed, count):
+    """Files of keys that are known, and of values in all the ways of YAML."""
+    dice = random.Random(seed)
+    values = ["true", "false", "yes", "~", "null", "", "1", "1e3", "2020-01-01", "a", "'a'",
+              '"a\\n"', "é", "deny", "nosniff", "TLS12", "'TLS13'", "TLS10", "''", "server.crt",
+              "RequireAnyClientCert", "[]", "{}", "[X25519]", "[~]", "[TLS_AES_128_GCM_SHA256]",
+              "- a", "|\n      a", "|-\n      deny", "!!str a", "&x a", "*x", HASH, f"'{HASH}'",
+              HASH[:-1], HASH + "x", "1; mode=block", "deny # c", "deny#c", "a: b", "%a", "@a"]
+    keys = {
+        "tls_server_config": ["cert_file", "key_file", "client_auth_type", "min_version",
+                              "max_version", "cipher_suites", "curve_preferences",
+                              "prefer_server_cipher_suites", "'min_version'", "<<", "~"],
+        "http_server_config": ["http2", "headers"],
+        "basic_auth_users": ["a", "b", "1", "true", "~", "'~'", "<<", "é", "''", "? a", "-1"],
+    }
+    headers = ["X-Frame-Options", "X-Content-Type-Options", "X-XSS-Protection", "<<",
+               "Content-Security-Policy", "Strict-Transport-Security", "x-frame-options"]
+
+    def line(indent, names):
+        return f"{' ' * indent}{dice.choice(names)}: {dice.choice(values)}\n"
+
+    for _ in range(count):
+        text = ""
+        for section in dice.sample([*keys], dice.randint(1, 3)):
+            text += section + ":\n"
+            if section == "tls_server_config":
+                text += "  cert_file: server.crt\n  key_file: server.key\n"
+            elif section == "http_server_config" and dice.random() < 0.8:
+                text += "  headers:\n" + "".join(
+                    line(4, headers) for _ in range(dice.randint(0, 2)))
+                continue
+            elif section == "basic_auth_users" and dice.random() < 0.5:
+                text += f"  {dice.choice(keys[section])}: {HASH}\n"
+                continue
+            text += "".join(line(2, keys[section]) for _ in range(dice.randint(0, 2)))
+        if dice.random() < 0.1:
+            text = dice.choice(["\ufeff", "---\n", "%YAML 1.2\n---\n", "# c\n", "\n\n"]) + text
+        if dice.random() < 0.1:
+            at = dice.randrange(len(text) + 1)
+            text = text[:at] + dice.choice("\t \n:#'{}[],-\x01é") + text[at:]
+        yield text
+
+
+@needs_promtool
+def test_of_odd_files_too_none_is_accepted_that_promtool_refuses(made):
+    path = made.directory / "odd.yml"
+    accepted = 0
+    for text in odd_files(1, 300):
+        path.write_text(text)
+        done = check(path)
+        assert done.returncode in (0, 1), text
+        if done.returncode == 0:
+            accepted += 1
+            assert promtool(path).returncode == 0, text
+        else:
+            assert done.stderr.startswith(f"{path}:"), text
+    assert accepted > 20
+
+
 def test_the_sample_is_good_as_it_is_and_with_all_that_it_offers(made, web):
     text = (SOURCE / "config" / "web-config.yml").read_text()
     assert check(web(text)).returncode == 0
@@ -403,6 +463,24 @@ def test_passwords_never_keep_the_loop_from_its_work(start_daemon, web):
         thread.join()
     assert set(done) == {(401, False), (503, True)}
     assert 30 <= done.count((401, False)) <= 33
+
+
+def test_who_waits_for_his_password_at_the_end_is_answered(start_daemon, web):
+    path = web(f"basic_auth_users: {{alice: {bcrypt(PASSWORD, 13)}}}\n")
+    daemon = start_daemon(f"--web.config.file={path}", login=LOGIN)
+    start_daemon.running.remove(daemon)
+    request = "GET /-/healthy HTTP/1.1\r\nHost: x\r\nAuthorization: Basic Ym9iOng=\r\n\r\n"
+    clients = [socket.create_connection(("127.0.0.1", daemon.port), timeout=10)
+               for _ in range(2)]
+    for client in clients:
+        client.sendall(request.encode())
+    assert clients[0].recv(4096).startswith(b"HTTP/1.1 401 ")
+    daemon.program.send(signal.SIGTERM)
+    assert clients[1].recv(4096).startswith(b"HTTP/1.1 401 ")
+    for client in clients:
+        client.close()
+    assert daemon.program.wait(10) == 0
+    shutil.rmtree(daemon.directory)
 
 
 def test_tls_is_spoken_and_nothing_else(start_daemon, made, web):
