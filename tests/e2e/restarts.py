@@ -106,7 +106,7 @@ def with_version(binary, version, directory):
     data = binary.read_bytes()
     told = subprocess.run([binary, "--version"], capture_output=True, check=True).stdout
     own = b"\0" + told.split()[1] + b"\0"
-    assert data.count(own) == 1
+    assert own in data  # each compilation unit may have its own
     copy = directory / f"looplagd-{version}"
     copy.write_bytes(data.replace(own, b"\0" + version.encode().ljust(len(own) - 1, b"\0")))
     copy.chmod(0o755)

@@ -152,6 +152,7 @@ def test_a_helper_says_that_it_takes_stacks_also_after_a_registration(segments, 
         wait_for(lambda: segments.loops_of(server.pid), 10, "the loop in it")
     native = target([host_program("libevent_server")], daemon=segments)
     native.listening()
+    wait_for(lambda: segments.of(native.pid), 10, "its segment")
     assert segments.of(native.pid).header()["helper"] == HELPER_NONE
 
 

@@ -131,6 +131,7 @@ def test_a_probe_that_is_switched_off_is_warned_of():
 # --- the report ---
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("groupname, command", [
     ("node", ["node", "-e", NODE_STALL]),
     ("python3", [PYTHON, "-c", ASYNCIO_STALL]),
