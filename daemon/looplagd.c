@@ -434,6 +434,8 @@ start_http(struct looplagd *daemon)
 		log_error("http", "cannot serve: out of memory");
 		return -1;
 	}
+	if (daemon->options->prom_client)
+		pages_add_prom_client(daemon->pages);
 	options.routes = pages_routes(daemon->pages, &options.count);
 	options.arg = daemon->pages;
 	options.access = daemon->access;

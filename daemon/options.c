@@ -52,6 +52,13 @@ set_config_file(struct options *options, const char *value)
 }
 
 static const char *
+set_prom_client(struct options *options, const char *value)
+{
+	options->prom_client = true;
+	return NULL;
+}
+
+static const char *
 set_config_check(struct options *options, const char *value)
 {
 	options->config_check = true;
@@ -158,6 +165,8 @@ static const struct spec {
 } specs[] = {
 	{"collector.processes", "N", "0", set_processes,
 		"How many series there may be of single processes, with their pids."},
+	{"compat.prom-client", NULL, NULL, set_prom_client,
+		"Tell of Node.js groups in the metrics of prom-client, too."},
 	{"config.check", NULL, NULL, set_config_check,
 		"Read the configuration files, tell every mistake in them, and exit."},
 	{"config.file", "PATH", SYSCONFDIR "/looplag/looplagd.yaml", set_config_file,

@@ -25,6 +25,7 @@ struct options {
 	unsigned max_requests; /* at a time; 0: any number */
 	const char *config_file;
 	bool config_file_given; /* it must exist */
+	bool prom_client;       /* tell what prom-client tells, too */
 	bool config_check;
 	unsigned processes; /* rows of them */
 	const char *probe_socket;

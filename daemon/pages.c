@@ -240,6 +240,12 @@ pages_set_http(struct pages *pages, const struct http *http)
 }
 
 void
+pages_add_prom_client(struct pages *pages)
+{
+	pages->sources.prom_client = true;
+}
+
+void
 pages_set_reload(struct pages *pages, bool (*fn)(void *arg), void *arg)
 {
 	pages->reload = fn;

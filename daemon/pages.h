@@ -24,6 +24,10 @@ pages_free(struct pages *pages);
 void
 pages_set_http(struct pages *pages, const struct http *http);
 
+/* The metrics of prom-client are served, too. */
+void
+pages_add_prom_client(struct pages *pages);
+
 /* What /-/reload does: it returns whether that went well. Without it, nothing. */
 void
 pages_set_reload(struct pages *pages, bool (*fn)(void *arg), void *arg);

@@ -20,6 +20,7 @@
 #include "daemon/openmetrics.h"
 #include "daemon/process.h"
 #include "daemon/processes.h"
+#include "daemon/prom_client.h"
 #include "daemon/protobuf.h"
 #include "daemon/reload.h"
 #include "daemon/text.h"
@@ -34,6 +35,7 @@ struct slow_page {
 	size_t group; /* to be told of next */
 	bool begun, read, saved;
 	struct metrics *metrics; /* or NULL */
+	size_t prom_client;      /* the index of its first family, if it is wanted */
 	struct exporter_options options;
 	enum accept_format format;
 	struct metrics_position position;
@@ -99,8 +101,11 @@ new_page(const struct slow_pages_sources *sources)
 static int
 tell_metrics(struct slow_page *page, size_t group, FILE *out)
 {
-	exporter_add_group(page->metrics, collector_groups(page->sources->collector),
-		group, &page->options);
+	const struct groups *groups = collector_groups(page->sources->collector);
+
+	exporter_add_group(page->metrics, groups, group, &page->options);
+	if (page->sources->prom_client)
+		prom_client_add_group(page->metrics, page->prom_client, groups, group);
 	return 0;
 }
 
@@ -172,6 +177,8 @@ slow_pages_metrics(const struct slow_pages_sources *sources, enum accept_format 
 	page->format = format;
 	page->options = find_options(sources, format);
 	page->metrics = exporter_begin();
+	if (page->metrics && sources->prom_client)
+		page->prom_client = prom_client_begin(page->metrics);
 	if (page->metrics && format == ACCEPT_PROTOBUF)
 		page->protobuf = protobuf_new(page->metrics);
 	if (page->metrics && (page->protobuf || format != ACCEPT_PROTOBUF))

@@ -8,6 +8,8 @@
 #ifndef LOOPLAG_DAEMON_SLOW_PAGES_H
 #define LOOPLAG_DAEMON_SLOW_PAGES_H
 
+#include <stdbool.h>
+
 #include "daemon/accept.h"
 #include "daemon/http.h"
 
@@ -22,6 +24,7 @@ struct slow_pages_sources {
 	const struct reload *reload;
 	const struct alerting *alerting;
 	const struct http *http; /* NULL until it serves */
+	bool prom_client;        /* in the metrics, too */
 	double booted_seconds;   /* when CLOCK_MONOTONIC was 0, in seconds of the epoch */
 };
 
