@@ -90,8 +90,7 @@ static void
 turn_away(struct admission *admission, struct evhttp_request *request)
 {
 	admission->busy++;
-	reply_add_header(request, "Retry-After", "1");
-	reply_add_header(request, "Connection", "close");
+	reply_come_again(request);
 	reply_text_then(request, HTTP_SERVUNAVAIL, "Too many passwords wait already.\n",
 		admission->end, admission->arg);
 }

@@ -373,8 +373,7 @@ static void
 refuse(struct http *http, struct evhttp_request *request, const char *why)
 {
 	http->refused[REFUSED_BUSY]++;
-	reply_add_header(request, "Retry-After", "1");
-	reply_add_header(request, "Connection", "close");
+	reply_come_again(request);
 	reply_text(request, HTTP_SERVUNAVAIL, why);
 }
 

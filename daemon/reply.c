@@ -25,6 +25,13 @@ reply_add_header(struct evhttp_request *request, const char *name, const char *v
 	evhttp_add_header(evhttp_request_get_output_headers(request), name, value);
 }
 
+void
+reply_come_again(struct evhttp_request *request)
+{
+	reply_add_header(request, "Retry-After", "1");
+	reply_add_header(request, "Connection", "close");
+}
+
 /* HEAD only counts the body: evhttp would send it. */
 void
 reply_send(struct evhttp_request *request, const struct http_reply *reply, size_t bytes,

@@ -15,6 +15,10 @@ struct evhttp_request;
 void
 reply_add_header(struct evhttp_request *request, const char *name, const char *value);
 
+/* Have the client ask again in a second, by another connection. */
+void
+reply_come_again(struct evhttp_request *request);
+
 /* Answer; `body`, which is `bytes` long or, for HEAD, empty, stays the caller's. */
 void
 reply_send(struct evhttp_request *request, const struct http_reply *reply, size_t bytes,
