@@ -197,7 +197,7 @@ accept_choose(const char *accept)
 		}
 	}
 	for (size_t i = 0; i < OFFERS; i++)
-		if (is_wanted_more(&wishes[i], &wishes[best]))
+		if (wishes[i].thousandths && is_wanted_more(&wishes[i], &wishes[best]))
 			best = (enum accept_format)i;
 	return best;
 }

@@ -209,6 +209,62 @@ START_TEST(the_other_counters_of_a_loop_are_seconds_and_events)
 }
 END_TEST
 
+/* The loop had a stall of that length, which ended then. */
+static void
+stall(uint64_t id, pid_t pid, uint64_t length_ns, int64_t ended_unix_ns)
+{
+	series_add_stall(loop, STALL_CPU,
+		&(struct series_stall){id, pid, length_ns, ended_unix_ns});
+}
+
+START_TEST(the_last_stalls_are_exemplars_newest_first)
+{
+	static const char *const names[] = {
+		"looplag_delay_seconds", "looplag_iteration_seconds"};
+
+	stall(1, 42, 150 * MS, 1000 * SECOND);
+	stall(2, 42, 3 * SECOND, 1001 * SECOND);
+	stall(3, 0, 151 * MS, 1002 * SECOND);
+	stall(0, 42, 500 * SECOND, 1003 * SECOND); /* of which nobody knows more */
+	collect();
+	for (unsigned i = 0; i < 2; i++) {
+		const struct metric_sample *s = sample(names[i], NULL, NULL);
+
+		ck_assert_uint_eq(s->exemplar_count, 2);
+		ck_assert_str_eq(s->exemplars[0].labels[0].name, "stall_id");
+		ck_assert_uint_eq(s->exemplars[0].labels[0].value, 3);
+		ck_assert_ptr_null(s->exemplars[0].labels[1].name);
+		ck_assert_double_eq(s->exemplars[0].value, 0.151);
+		ck_assert_uint_eq(s->exemplars[1].labels[0].value, 2);
+		ck_assert_str_eq(s->exemplars[1].labels[1].name, "pid");
+		ck_assert_uint_eq(s->exemplars[1].labels[1].value, 42);
+		ck_assert_double_eq(s->exemplars[1].unix_seconds, 1001);
+		ck_assert_ptr_eq(metrics_exemplar(s, 0.1, 0.25), &s->exemplars[0]);
+		ck_assert_ptr_eq(metrics_exemplar(s, 2.5, 3), &s->exemplars[1]);
+		ck_assert_ptr_null(metrics_exemplar(s, 3, INFINITY));
+		ck_assert_ptr_null(metrics_exemplar(s, 0, 0.1));
+	}
+}
+END_TEST
+
+START_TEST(counting_began_when_the_loop_was_first_seen_or_with_the_machine)
+{
+	const struct counters total = {.life_ns = SECOND};
+	const struct stall_counters stalls = {.last_unix_ns = 0};
+
+	live(10 * SECOND, 0, 70 * SECOND);
+	live(10 * SECOND, 0, 80 * SECOND);
+	series_restore(group_series(groups_get(groups, "kept"), "main"), &total, &stalls);
+	collect();
+	ck_assert_double_eq(
+		sample("looplag_delay_seconds", "groupname", "web")->started_seconds,
+		1000000060);
+	ck_assert_double_eq(
+		sample("looplag_events_total", "groupname", "kept")->started_seconds,
+		1000000000);
+}
+END_TEST
+
 START_TEST(without_life_in_the_window_its_quantiles_are_unknown)
 {
 	const struct metric_sample *window;
@@ -284,12 +340,21 @@ START_TEST(this_process_is_known_to_the_kernel)
 }
 END_TEST
 
+/* By index + NATIVE_OFFSET. */
+#define NATIVE_OFFSET 1024
+struct native {
+	int schema;
+	double zero;
+	double values[2 * NATIVE_OFFSET];
+};
+
 /* A loop whose life is made up, and what the last scrape said of it. */
 struct walk {
 	unsigned short state[3];
 	uint64_t now_ns;
 	uint64_t open_ns; /* 0: attended */
 	double last[64];
+	struct native natives[3]; /* what the last scrape said of it */
 	unsigned scrapes;
 };
 
@@ -316,6 +381,7 @@ step(struct walk *walk)
 		counters_record(&delta, walk->open_ns + delta.life_ns / 2);
 		walk->open_ns = 0;
 	}
+	band_histogram_record(&delta.wakeup, next_length(walk));
 	series_add(loop, &delta, walk->now_ns);
 }
 
@@ -352,6 +418,50 @@ check_family(struct walk *walk, const struct metric_family *checked, unsigned *i
 	}
 }
 
+/* Make it one schema coarser, as Prometheus does. */
+static void
+coarsen(struct native *native)
+{
+	struct native coarse = {.schema = native->schema - 1, .zero = native->zero};
+
+	for (int i = 0; i < 2 * NATIVE_OFFSET; i++)
+		coarse.values[((i - NATIVE_OFFSET + 1) >> 1) + NATIVE_OFFSET] +=
+			native->values[i];
+	*native = coarse;
+}
+
+/* No bucket of the native histogram has less in it than the last time. */
+static void
+check_native(struct walk *walk, unsigned number, const char *name)
+{
+	const struct metric_native *native = &family(name)->samples[0].native;
+	struct native *last = &walk->natives[number];
+	struct native now = {.schema = native->schema};
+	double sum = native->zero_value;
+
+	ck_assert_double_gt(native->zero_threshold, 0);
+	if (!walk->scrapes)
+		last->schema = native->schema;
+	ck_assert_int_le(native->schema, last->schema);
+	while (last->schema > native->schema)
+		coarsen(last);
+	now.zero = native->zero_value;
+	ck_assert_double_ge(now.zero, last->zero);
+	for (size_t i = 0; i < native->count; i++) {
+		now.values[native->buckets[i].index + NATIVE_OFFSET] =
+			native->buckets[i].value;
+		sum += native->buckets[i].value;
+	}
+	for (int i = 0; i < 2 * NATIVE_OFFSET; i++)
+		if (now.values[i] < last->values[i])
+			ck_abort_msg("scrape %u: %s, bucket %d went from %.17g back to "
+				     "%.17g",
+				walk->scrapes, name, i - NATIVE_OFFSET, last->values[i],
+				now.values[i]);
+	ck_assert_double_eq_tol(sum, family(name)->samples[0].count, 1e-9);
+	*last = now;
+}
+
 START_TEST(whatever_a_loop_does_no_counter_ever_goes_back)
 {
 	for (unsigned run = 0; run < 20; run++) {
@@ -371,6 +481,9 @@ START_TEST(whatever_a_loop_does_no_counter_ever_goes_back)
 			check_family(&walk, family("looplag_iteration_seconds"), &index);
 			check_family(
 				&walk, family("looplag_loop_time_seconds_total"), &index);
+			check_native(&walk, 0, "looplag_delay_seconds");
+			check_native(&walk, 1, "looplag_iteration_seconds");
+			check_native(&walk, 2, "looplag_wakeup_latency_seconds");
 		}
 		tear_down();
 		set_up();
@@ -410,6 +523,9 @@ exporter_suite(void)
 	tcase_add_test(loops, active_and_idle_add_up_to_the_life);
 	tcase_add_test(loops, iterations_are_counted_one_by_one);
 	tcase_add_test(loops, the_other_counters_of_a_loop_are_seconds_and_events);
+	tcase_add_test(loops, the_last_stalls_are_exemplars_newest_first);
+	tcase_add_test(
+		loops, counting_began_when_the_loop_was_first_seen_or_with_the_machine);
 	tcase_add_test(loops, without_life_in_the_window_its_quantiles_are_unknown);
 	tcase_add_test(loops, whatever_a_loop_does_no_counter_ever_goes_back);
 	suite_add_tcase(suite, loops);

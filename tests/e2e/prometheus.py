@@ -12,9 +12,11 @@ from harness import Program, free_port, short_directory, wait_for
 class Prometheus:
     """A Prometheus that scrapes one address every second, with more settings of the scrape, as
     YAML, if need be; or one that does what a configuration says. `options` are more of its
-    command line, `wrapper` is put before it."""
+    command line, `wrapper` is put before it. It asks for OpenMetrics; with the feature
+    native-histograms for protobuf."""
 
-    def __init__(self, address=None, settings="", config=None, options=(), wrapper=()):
+    def __init__(self, address=None, settings="", config=None, options=(), wrapper=(),
+                 features=()):
         self.directory = short_directory()
         self.address = f"127.0.0.1:{free_port()}"
         self.url = f"http://{self.address}"
@@ -27,6 +29,7 @@ class Prometheus:
         self.program = Program(
             [*wrapper, "prometheus", f"--config.file={path}",
              f"--web.listen-address={self.address}", "--log.level=warn",
+             *([f"--enable-feature={','.join(features)}"] if features else []),
              *(options or [f"--storage.tsdb.path={self.directory / 'data'}"])],
             name="prometheus")
         try:

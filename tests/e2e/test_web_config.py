@@ -749,7 +749,7 @@ def test_prometheus_scrapes_by_tls_with_a_certificate_and_a_password(start_daemo
             ("client", "wrong", "server returned HTTP status 401 Unauthorized"),
             ("expired", PASSWORD, "tls: expired certificate"),
             ("stranger", PASSWORD, "tls: unknown certificate authority")]:
-        prometheus = Prometheus(daemon.address, settings(name, password))
+        prometheus = Prometheus(daemon.address, settings=settings(name, password))
         try:
             def target():
                 (found,) = prometheus.api("targets")["activeTargets"]
