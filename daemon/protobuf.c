@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #include "daemon/metrics.pb-c.h"
 
 #define SAMPLES_AT_ONCE 16
+#define PART_BYTES 32768
 /* The tag of MetricFamily.metric: field 4, with a length. */
 #define METRIC_TAG 0x22
 #define VARINT_BYTES 10
@@ -75,6 +77,8 @@ struct protobuf {
 	struct metrics_position position;
 	uint8_t *family; /* as much of it as there is */
 	size_t bytes, room;
+	bool whole;
+	size_t written; /* of its bytes */
 	struct messages messages;
 };
 
@@ -400,13 +404,28 @@ add_sample(struct protobuf *protobuf, enum metric_type type,
 	return 0;
 }
 
-static void
-write_family(struct protobuf *protobuf, FILE *out)
+/* Write a part of the family, after its length. Returns whether it was the last one. */
+static bool
+write_part(struct protobuf *protobuf, FILE *out)
 {
+	size_t left = protobuf->bytes - protobuf->written;
+	size_t part = left < PART_BYTES ? left : PART_BYTES;
 	uint8_t length[VARINT_BYTES];
 
-	fwrite_unlocked(length, 1, print_varint(protobuf->bytes, length), out);
-	fwrite_unlocked(protobuf->family, 1, protobuf->bytes, out);
+	if (!protobuf->written)
+		fwrite_unlocked(length, 1, print_varint(protobuf->bytes, length), out);
+	fwrite_unlocked(protobuf->family + protobuf->written, 1, part, out);
+	protobuf->written += part;
+	return part == left;
+}
+
+static void
+next_family(struct protobuf *protobuf)
+{
+	protobuf->position =
+		(struct metrics_position){.family = protobuf->position.family + 1};
+	protobuf->whole = false;
+	protobuf->written = 0;
 }
 
 int
@@ -420,6 +439,11 @@ protobuf_write_some(struct protobuf *protobuf, FILE *out)
 	if (position->family == metrics_count(protobuf->metrics))
 		return 0;
 	family = metrics_get(protobuf->metrics, position->family);
+	if (protobuf->whole) {
+		if (write_part(protobuf, out))
+			next_family(protobuf);
+		return position->family < metrics_count(protobuf->metrics);
+	}
 	if (!position->sample)
 		r = begin_family(protobuf, family);
 	while (r == 0 && position->sample < family->sample_count &&
@@ -428,11 +452,9 @@ protobuf_write_some(struct protobuf *protobuf, FILE *out)
 			protobuf, family->type, &family->samples[position->sample++]);
 	if (r < 0)
 		return r;
-	if (position->sample == family->sample_count) {
-		/* One without any would be a family of nothing, and a mistake to some. */
-		if (family->sample_count)
-			write_family(protobuf, out);
-		*position = (struct metrics_position){.family = position->family + 1};
-	}
+	protobuf->whole = position->sample == family->sample_count;
+	/* One without any would be a family of nothing, and a mistake to some. */
+	if (!family->sample_count)
+		next_family(protobuf);
 	return position->family < metrics_count(protobuf->metrics);
 }

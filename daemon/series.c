@@ -53,8 +53,10 @@ series_delay_quantiles(const struct series_view *view, const struct counters *co
 			histogram_record(&with_open, view->open_ns[i]);
 		h = &with_open;
 	}
+	histogram_delay_quantiles(h, life, q, count, ret);
 	for (size_t i = 0; i < count; i++) {
-		ret[i] = q[i] < 1 ? histogram_delay_quantile(h, life, q[i]) : longest;
+		if (q[i] >= 1)
+			ret[i] = longest;
 		/* What is known exactly bounds what is not. */
 		if (ret[i] > longest)
 			ret[i] = longest;

@@ -196,10 +196,18 @@ band_buckets(unsigned band, unsigned *ret_first, unsigned *ret_last)
 static uint64_t
 band_count(const struct histogram *h, unsigned band)
 {
+	uint64_t count = 0, any = 0;
 	unsigned first, last;
-	uint64_t count = 0;
 
 	band_buckets(band, &first, &last);
+	for (unsigned i = first; i <= last; i++) {
+		count += h->counts[i];
+		any |= h->counts[i];
+	}
+	/* Eight numbers of 60 bits are no more than 63. */
+	if (any >> 60 == 0)
+		return count;
+	count = 0;
 	for (unsigned i = first; i <= last; i++)
 		count = add_saturated(count, h->counts[i]);
 	return count;
@@ -353,6 +361,8 @@ partial_excess(const struct histogram *h, unsigned band, uint64_t limit_ns)
 	unsigned first, last;
 
 	band_buckets(band, &first, &last);
+	if (limit_ns >= histogram_upper_ns(last))
+		return 0;
 	for (unsigned i = first; i <= last; i++) {
 		uint64_t shortest = i ? histogram_upper_ns(i - 1) + 1 : 0;
 
@@ -490,6 +500,9 @@ static void
 pass_bucket(unsigned i, const struct above *upper, const struct above *lower,
 	struct wanted *wanted)
 {
+	/* Most buckets are far above: there the excess is less even at the lower edge. */
+	if (lower->most - lower->count * lower_seconds(i) <= wanted->target)
+		return;
 	if (!(wanted->least > 0))
 		wanted->least = least_delay(i, upper, lower, wanted->target);
 	if (!(wanted->greatest > 0))
@@ -513,18 +526,15 @@ settle(const struct wanted *wanted, const struct above *all)
 	return (least + greatest) / 2;
 }
 
-double
-histogram_delay_quantile(const struct histogram *h, double life, double q)
+/* Walk down through the buckets until all are found. Returns what lies in those passed. */
+static struct above
+find_wanted(const struct histogram *h, struct wanted *wanted, size_t count)
 {
-	struct wanted wanted = {0};
 	struct above upper = {0}, lower[HISTOGRAM_PER_BAND];
-	double sum = histogram_sum_seconds(h);
 
-	if (!(life > sum))
-		life = sum;
-	wanted.target = q < 1 ? (1 - q) * life : 0;
 	for (unsigned band = HISTOGRAM_BANDS; band-- > 0;) {
 		unsigned first, last;
+		size_t found = 0;
 
 		if (!band_count(h, band))
 			continue;
@@ -533,14 +543,50 @@ histogram_delay_quantile(const struct histogram *h, double life, double q)
 		for (unsigned i = last + 1; i-- > first;) {
 			if (!h->counts[i])
 				continue;
-			pass_bucket(i, &upper, &lower[i - first], &wanted);
+			for (size_t j = 0; j < count; j++)
+				pass_bucket(i, &upper, &lower[i - first], &wanted[j]);
 			upper = lower[i - first];
 		}
 		upper = lower[0];
-		if (wanted.least > 0 && wanted.greatest > 0)
+		for (size_t j = 0; j < count; j++)
+			found += wanted[j].least > 0 && wanted[j].greatest > 0;
+		if (found == count)
 			break;
 	}
-	return settle(&wanted, &upper);
+	return upper;
+}
+
+void
+histogram_delay_quantiles(const struct histogram *h, double life, const double *q,
+	size_t count, double *ret)
+{
+	double sum = histogram_sum_seconds(h);
+
+	if (!(life > sum))
+		life = sum;
+	while (count) {
+		struct wanted wanted[8] = {0};
+		size_t part = count < 8 ? count : 8;
+		struct above all;
+
+		for (size_t i = 0; i < part; i++)
+			wanted[i].target = q[i] < 1 ? (1 - q[i]) * life : 0;
+		all = find_wanted(h, wanted, part);
+		for (size_t i = 0; i < part; i++)
+			ret[i] = settle(&wanted[i], &all);
+		q += part;
+		ret += part;
+		count -= part;
+	}
+}
+
+double
+histogram_delay_quantile(const struct histogram *h, double life, double q)
+{
+	double delay;
+
+	histogram_delay_quantiles(h, life, &q, 1, &delay);
+	return delay;
 }
 
 /* The middle of a bucket; of the last one, which has none, the mean. */

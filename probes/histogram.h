@@ -149,6 +149,11 @@ histogram_excess_seconds(const struct histogram *h, double seconds);
 double
 histogram_delay_quantile(const struct histogram *h, double life_seconds, double q);
 
+/* The same for several, ret[i] for q[i], which costs little more than one. */
+void
+histogram_delay_quantiles(const struct histogram *h, double life_seconds, const double *q,
+	size_t count, double *ret);
+
 /* Quantile q (0..1) of the durations themselves, each counting once; 0 where empty. */
 double
 histogram_quantile(const struct histogram *h, double q);
