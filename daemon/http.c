@@ -34,6 +34,7 @@
 #include "daemon/reply.h"
 #include "daemon/tls.h"
 #include "daemon/web_access.h"
+#include "daemon/worker.h"
 
 #define HEADERS_BYTES 16384
 #define BODY_BYTES 4096
@@ -80,8 +81,9 @@ struct page {
 	struct body *body; /* NULL: it is not begun */
 	FILE *out;         /* that adds to it */
 	struct http_work *work;
-	bool packed; /* the body is compressed */
-	bool made;   /* and all its answers are handed over */
+	bool packing; /* the body is being compressed */
+	bool packed;  /* it is */
+	bool made;    /* and all its answers are handed over */
 };
 
 TAILQ_HEAD(pages_list, page);
@@ -94,7 +96,8 @@ struct http {
 	struct doors *doors;
 	struct connections *connections; /* theirs */
 	struct event_watch *look;
-	struct event_watch *making; /* or NULL: no page is queued */
+	struct event_watch *making; /* or NULL: there is nothing to be made */
+	struct worker *worker;      /* that compresses */
 	struct pages_list queued, made;
 	size_t answers; /* of all pages, and requests that are not let in yet */
 	size_t waiting; /* of the answers, those whose pages are not made yet */
@@ -255,16 +258,57 @@ begin_page(struct page *page)
 	page->body = body_new(&page->out);
 	if (!page->body)
 		return -ENOMEM;
-	if (page->request.gzip) {
-		FILE *packed = gzip_open(page->out, &page->packed);
-
-		if (!packed)
-			return -ENOMEM;
-		page->out = packed;
-	}
 	page->reply = page->route->fn(
 		http->options.arg, &page->request, page->out, &page->work);
 	return page->work != NULL;
+}
+
+/* A page that is compressed in another thread. */
+struct packing {
+	struct worker_job head; /* first */
+	struct page *page;
+	struct body *packed; /* NULL: it is not, or there was no memory */
+};
+
+static void
+pack(struct worker_job *head)
+{
+	struct packing *packing = (struct packing *)head;
+
+	packing->packed = gzip_pack(packing->page->body);
+}
+
+static void
+drop_packing(struct worker_job *head)
+{
+	struct packing *packing = (struct packing *)head;
+
+	body_free(packing->packed);
+	free(packing);
+}
+
+static void
+end_packing(struct worker_job *head);
+
+/* The page is whole: have it compressed, if that is wanted and worth it. Until then no other
+ * page is made. Returns whether it will be. */
+static bool
+begin_packing(struct page *page)
+{
+	struct packing *packing;
+
+	if (!page->request.gzip || body_bytes(page->body) < GZIP_WORTH_BYTES)
+		return false;
+	packing = calloc(1, sizeof(*packing));
+	if (!packing)
+		return false;
+	packing->head = (struct worker_job){
+		.work = pack, .done = end_packing, .drop = drop_packing};
+	packing->page = page;
+	page->packing = worker_submit(page->http->worker, &packing->head) == 0;
+	if (!page->packing)
+		free(packing);
+	return page->packing;
 }
 
 /* Answer all who have waited for it. */
@@ -289,6 +333,32 @@ finish_page(struct page *page, int error)
 	release(page);
 }
 
+static void
+make_some(void *arg);
+
+/* Make what is to be made. */
+static void
+go_on(struct http *http)
+{
+	const struct page *page = TAILQ_FIRST(&http->queued);
+
+	if (page && !page->packing && !http->making)
+		http->making = event_after(http->loop, 0, make_some, http);
+}
+
+/* There is no more to write. */
+static void
+close_page(struct page *page)
+{
+	bool good = !fclose(page->out);
+
+	page->out = NULL;
+	if (!good)
+		finish_page(page, -ENOMEM);
+	else if (!begin_packing(page))
+		finish_page(page, 0);
+}
+
 /* Make pages, or a part of one. */
 static void
 make_some(void *arg)
@@ -299,17 +369,37 @@ make_some(void *arg)
 
 	event_watch_free(http->making);
 	http->making = NULL;
-	while ((page = TAILQ_FIRST(&http->queued))) {
+	while ((page = TAILQ_FIRST(&http->queued)) && !page->packing) {
 		int r = page->body ? page->work->step(page->work, page->out)
 				   : begin_page(page);
 
-		if (r <= 0)
+		if (r == 0)
+			close_page(page);
+		else if (r < 0)
 			finish_page(page, r);
 		if (event_now_ns() - started_ns >= SLICE_NS)
 			break;
 	}
-	if (!TAILQ_EMPTY(&http->queued))
-		http->making = event_after(http->loop, 0, make_some, http);
+	go_on(http);
+}
+
+static void
+end_packing(struct worker_job *head)
+{
+	struct packing *packing = (struct packing *)head;
+	struct page *page = packing->page;
+	struct http *http = page->http;
+
+	page->packing = false;
+	page->packed = packing->packed;
+	if (packing->packed) {
+		body_free(page->body);
+		page->body = packing->packed;
+		packing->packed = NULL;
+	}
+	drop_packing(head);
+	finish_page(page, 0);
+	go_on(http);
 }
 
 /* Make a page that is no work. */
@@ -435,8 +525,8 @@ serve(struct http *http, const struct http_route *route, struct evhttp_request *
 	http->waiting++;
 	if (!route->queued)
 		make_at_once(page);
-	else if (!http->making)
-		http->making = event_after(http->loop, 0, make_some, http);
+	else
+		go_on(http);
 }
 
 static void
@@ -502,11 +592,12 @@ http_open(struct event_loop *loop, const struct http_options *options,
 	TAILQ_INIT(&http->queued);
 	TAILQ_INIT(&http->made);
 	http->look = event_every(loop, LOOK_NS, look, http);
+	http->worker = worker_new(loop);
 	http->evhttp = evhttp_new(event_loop_base(loop));
 	if (http->evhttp)
 		http->doors = doors_new(loop, http->evhttp, options->access);
 	http->admission = admission_new(options->access, enter, leave, http);
-	if (!http->look || !http->doors || !http->admission) {
+	if (!http->look || !http->worker || !http->doors || !http->admission) {
 		http_close(http);
 		return -ENOMEM;
 	}
@@ -544,6 +635,7 @@ http_close(struct http *http)
 {
 	if (!http)
 		return;
+	worker_free(http->worker);
 	event_watch_free(http->making);
 	event_watch_free(http->look);
 	event_watch_free(http->deadline);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What scrapes cost looplagd, as it says itself and as the kernel does."""
 
+import collections
 import gzip
 import http.client
 import os
@@ -26,32 +27,34 @@ def get(daemon, accept, encoding):
         connection.close()
 
 
+# Bytes as sent and as they are; seconds until it is there, of processor time of the loop's
+# thread, and of all threads.
+Cost = collections.namedtuple("Cost", "sent page took loop cpu")
+
+
 def cpu_seconds(pid):
-    """Processor time of all threads, in which nobody else's lateness is."""
-    return sum(int(open(f"/proc/{pid}/task/{tid}/schedstat").read().split()[0])
-               for tid in os.listdir(f"/proc/{pid}/task")) / 1e9
-
-
-def idle_share(daemon, seconds=1):
-    """What it takes without a scrape, of a second."""
-    before = cpu_seconds(daemon.pid)
-    time.sleep(seconds)
-    return (cpu_seconds(daemon.pid) - before) / seconds
+    """Processor time of the loop's thread and of all threads: without what others take."""
+    used = {int(tid): int(open(f"/proc/{pid}/task/{tid}/schedstat").read().split()[0]) / 1e9
+            for tid in os.listdir(f"/proc/{pid}/task")}
+    return used[pid], sum(used.values())
 
 
 def cost(daemon, name, encoding, count=20):
-    """Of a scrape of that format: bytes as sent, bytes of the page, seconds until it is there,
-    seconds of processor time. Medians."""
-    idle = idle_share(daemon)
-    took, used = [], []
+    """The Cost of a scrape of that format: medians, less what it takes without any."""
+    def used(what):
+        before, began = cpu_seconds(daemon.pid), time.monotonic()
+        result = what()
+        after, took = cpu_seconds(daemon.pid), time.monotonic() - began
+        return [took, *(b - a for a, b in zip(before, after))], result
+
+    (second, *idle), _ = used(lambda: time.sleep(1))
+    figures = []
     for _ in range(count):
         time.sleep(0.02)
-        before, began = cpu_seconds(daemon.pid), time.monotonic()
-        headers, body = get(daemon, ACCEPT[name], encoding)
-        took.append(time.monotonic() - began)
-        used.append(cpu_seconds(daemon.pid) - before - idle * took[-1])
+        (took, *cpu), (headers, body) = used(lambda: get(daemon, ACCEPT[name], encoding))
+        figures.append([took, *(c - i / second * took for c, i in zip(cpu, idle))])
     page = gzip.decompress(body) if headers["Content-Encoding"] == "gzip" else body
-    return len(body), len(page), statistics.median(took), statistics.median(used)
+    return Cost(len(body), len(page), *map(statistics.median, zip(*figures)))
 
 
 def longest_stretch(daemon):
