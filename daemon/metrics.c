@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The model of what is exported: growing arrays of families and samples. */
+/* The model of what is exported: growing arrays of families and samples, and the arrays
+ * that samples have. */
 
 #include "config.h"
 
@@ -10,7 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Samples have thousands of arrays, which are freed all at once. */
+#define CHUNK_BYTES 131072
+
+struct chunk {
+	struct chunk *next;
+	size_t used;
+	_Alignas(16) char data[CHUNK_BYTES];
+};
+
 struct metrics {
+	struct chunk *chunks; /* the one in use first */
 	struct metric_family *families;
 	size_t count;
 	bool failed;
@@ -31,43 +42,54 @@ grow(void **array, size_t count, size_t size)
 	return true;
 }
 
-static void
-free_arrays(struct metric_sample *sample)
+/* Some bytes that stay as long as the metrics, CHUNK_BYTES at most; NULL without memory. */
+static void *
+take(struct metrics *metrics, size_t bytes)
 {
-	free((void *)(uintptr_t)sample->points);
-	free((void *)(uintptr_t)sample->exemplars);
-	free((void *)(uintptr_t)sample->native.buckets);
+	struct chunk *chunk = metrics->chunks;
+
+	bytes = (bytes + 15) & ~(size_t)15;
+	if (!chunk || bytes > sizeof(chunk->data) - chunk->used) {
+		chunk = malloc(sizeof(*chunk));
+		if (!chunk)
+			return NULL;
+		chunk->next = metrics->chunks;
+		chunk->used = 0;
+		metrics->chunks = chunk;
+	}
+	chunk->used += bytes;
+	return chunk->data + chunk->used - bytes;
 }
 
-/* Replace a borrowed array by a copy. Returns whether there was memory for it. */
-static bool
-own(const void **array, size_t count, size_t size)
+/* Replace a borrowed array by a copy. */
+static void
+own(struct metrics *metrics, const void **array, size_t count, size_t size)
 {
 	void *copy = NULL;
 
 	if (count) {
-		copy = reallocarray(NULL, count, size);
+		copy = take(metrics, count * size);
 		if (copy)
 			memcpy(copy, *array, count * size);
+		else
+			metrics->failed = true;
 	}
 	*array = copy;
-	return copy || !count;
 }
 
-/* Give the sample arrays of its own. */
-static bool
-own_arrays(struct metric_sample *sample)
+/* Give the sample arrays that stay as long as the metrics. */
+static void
+own_arrays(struct metrics *metrics, struct metric_sample *sample)
 {
 	const void *points = sample->points, *exemplars = sample->exemplars,
 		   *buckets = sample->native.buckets;
-	bool good = own(&points, sample->point_count, sizeof(*sample->points));
 
-	good &= own(&exemplars, sample->exemplar_count, sizeof(*sample->exemplars));
-	good &= own(&buckets, sample->native.count, sizeof(*sample->native.buckets));
+	own(metrics, &points, sample->point_count, sizeof(*sample->points));
+	own(metrics, &exemplars, sample->exemplar_count, sizeof(*sample->exemplars));
+	own(metrics, &buckets, sample->native.count, sizeof(*sample->native.buckets));
 	sample->points = points;
 	sample->exemplars = exemplars;
 	sample->native.buckets = buckets;
-	return good;
 }
 
 struct metrics *
@@ -81,12 +103,13 @@ metrics_free(struct metrics *metrics)
 {
 	if (!metrics)
 		return;
-	for (size_t i = 0; i < metrics->count; i++) {
-		struct metric_family *family = &metrics->families[i];
+	for (size_t i = 0; i < metrics->count; i++)
+		free(metrics->families[i].samples);
+	while (metrics->chunks) {
+		struct chunk *next = metrics->chunks->next;
 
-		for (size_t j = 0; j < family->sample_count; j++)
-			free_arrays(&family->samples[j]);
-		free(family->samples);
+		free(metrics->chunks);
+		metrics->chunks = next;
 	}
 	free(metrics->families);
 	free(metrics);
@@ -144,10 +167,8 @@ metrics_add_to(struct metrics *metrics, size_t index, const struct metric_sample
 	if (metrics->failed)
 		return;
 	family->samples = samples;
-	metrics->failed = !own_arrays(&copy);
-	if (metrics->failed)
-		free_arrays(&copy);
-	else
+	own_arrays(metrics, &copy);
+	if (!metrics->failed)
 		family->samples[family->sample_count++] = copy;
 }
 
