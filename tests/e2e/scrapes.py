@@ -57,7 +57,13 @@ def cost(daemon, name, encoding, count=20):
     return Cost(len(body), len(page), *map(statistics.median, zip(*figures)))
 
 
-def longest_stretch(daemon):
-    """The longest iteration of its loop in about the last minute, in seconds."""
-    return daemon.metrics().value("looplag_delay_window_seconds", groupname="looplagd",
-                                  loop="main", quantile="1.0")
+def holds(daemon):
+    """How often its loop was held so long: {upper bound in seconds: iterations up to it}."""
+    return dict(daemon.metrics().buckets("looplag_iteration_seconds", groupname="looplagd",
+                                         loop="main"))
+
+
+def longest_hold(before, after):
+    """The least bound that no iteration has exceeded between two holds()."""
+    new = {bound: after[bound] - before[bound] for bound in after}
+    return min(bound for bound, count in new.items() if count == max(new.values()))
