@@ -128,7 +128,10 @@ count_up(const uint64_t *counts, double (*upper_seconds)(unsigned bucket),
 	for (size_t i = 0; i <= bound_count; i++) {
 		double bound = i < bound_count ? bounds[i] : INFINITY;
 
-		for (; bucket < buckets && upper_seconds(bucket) <= bound; bucket++)
+		/* Most are empty, and change nothing wherever they end. */
+		for (; bucket < buckets &&
+			(!counts[bucket] || upper_seconds(bucket) <= bound);
+			bucket++)
 			total = saturated_sum(total, counts[bucket]);
 		ret_points[i] = (struct metric_point){bound, (double)total};
 	}

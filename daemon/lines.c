@@ -72,14 +72,15 @@ print_nanoseconds(uint64_t ns, char *to)
 static void
 print_shortest(double value, char buffer[NUMBER_BYTES])
 {
-	for (int digits = 15; digits <= 17; digits++) {
+	/* Few that are no 15 digits long have 16. */
+	for (int digits = 15; digits <= 17; digits += 2) {
 		snprintf(buffer, NUMBER_BYTES, "%.*g", digits, value);
 		if (strtod(buffer, NULL) == value)
 			break;
 	}
 }
 
-/* The shortest text that reads back as the same number. */
+/* A short text that reads back as the same number. */
 static const char *
 format_number(double value, char buffer[NUMBER_BYTES])
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The lines of samples, which are the same in Prometheus' text format and in OpenMetrics.
- * Numbers are as short as they can be and still read back as the same double. Bounds always
+ * Numbers are short, and still read back as the same double. Bounds always
  * have a point ("1.0"), as OpenMetrics wants it, so that a series keeps its identity when a
  * server changes the format it asks for.
  */

@@ -500,9 +500,6 @@ static void
 pass_bucket(unsigned i, const struct above *upper, const struct above *lower,
 	struct wanted *wanted)
 {
-	/* Most buckets are far above: there the excess is less even at the lower edge. */
-	if (lower->most - lower->count * lower_seconds(i) <= wanted->target)
-		return;
 	if (!(wanted->least > 0))
 		wanted->least = least_delay(i, upper, lower, wanted->target);
 	if (!(wanted->greatest > 0))
@@ -535,6 +532,7 @@ find_wanted(const struct histogram *h, struct wanted *wanted, size_t count)
 	for (unsigned band = HISTOGRAM_BANDS; band-- > 0;) {
 		unsigned first, last;
 		size_t found = 0;
+		double at_low;
 
 		if (!band_count(h, band))
 			continue;
@@ -543,8 +541,14 @@ find_wanted(const struct histogram *h, struct wanted *wanted, size_t count)
 		for (unsigned i = last + 1; i-- > first;) {
 			if (!h->counts[i])
 				continue;
+			at_low = lower[i - first].most -
+				 lower[i - first].count * lower_seconds(i);
+			/* Most buckets are far above what is wanted: there the excess is
+			 * less even at the lower edge. */
 			for (size_t j = 0; j < count; j++)
-				pass_bucket(i, &upper, &lower[i - first], &wanted[j]);
+				if (at_low > wanted[j].target)
+					pass_bucket(
+						i, &upper, &lower[i - first], &wanted[j]);
 			upper = lower[i - first];
 		}
 		upper = lower[0];
