@@ -17,6 +17,7 @@
 #include "daemon/configuration.h"
 #include "daemon/event.h"
 #include "daemon/users.h"
+#include "tests/held_memory.h"
 
 #define SECOND 1000000000ull
 
@@ -227,6 +228,44 @@ START_TEST(many_are_asked_for_at_once)
 }
 END_TEST
 
+START_TEST(who_makes_readers_wait_is_named_without_and_keeps_nobody_else_waiting)
+{
+	char directory[] = "/tmp/looplag-held-XXXXXX";
+	struct naming_query *queries[20];
+	struct reception_guest held = {.fd = -1, .pidfd = -1, .uid = getuid() + 1};
+	uint64_t begun_ns;
+
+	ck_assert_ptr_nonnull(mkdtemp(directory));
+	held.pid = held_memory_start(directory);
+	rmdir(directory);
+	if (held.pid < 0)
+		return; /* without root, or FUSE */
+	set_rules("groups:\n- {name: '${arguments}', arguments: '.*'}\n");
+	strcpy(held.hello.group, "wish");
+	/* More of them than there are threads for one user. */
+	begun_ns = event_now_ns();
+	for (size_t i = 0; i < 20; i++) {
+		queries[i] = naming_ask(&naming, &held, begun_ns);
+		ck_assert(!naming_answer(&naming, queries[i], begun_ns, name, &given));
+	}
+	ck_assert_uint_lt(event_now_ns() - begun_ns, SECOND);
+	start("shop", "x");
+	ask();
+	ck_assert_str_eq(name, "shop -c read x x");
+	ck_assert_uint_lt(event_now_ns() - begun_ns, 2 * SECOND);
+	for (size_t i = 0; i < 20; i++) {
+		ck_assert(!naming_answer(
+			&naming, queries[i], begun_ns + SECOND, name, &given));
+		ck_assert(naming_answer(
+			&naming, queries[i], begun_ns + 3 * SECOND, name, &given));
+		ck_assert_str_eq(name, "wish");
+		ck_assert(!given);
+		naming_free(queries[i]);
+	}
+	held_memory_end(held.pid);
+}
+END_TEST
+
 static Suite *
 naming_suite(void)
 {
@@ -242,6 +281,8 @@ naming_suite(void)
 	tcase_add_test(tcase, of_a_process_that_is_gone_its_own_word_must_do);
 	tcase_add_test(tcase, long_arguments_are_cut_off);
 	tcase_add_test(tcase, many_are_asked_for_at_once);
+	tcase_add_test(tcase,
+		who_makes_readers_wait_is_named_without_and_keeps_nobody_else_waiting);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
