@@ -25,7 +25,7 @@ def pytest_sessionstart(session):
 # They take longest. With several files at a time they begin first.
 LONGEST = ["test_systemd", "test_v8_captures", "test_releases", "test_guilty_lines",
            "test_configuration", "test_http_abuse", "test_harm", "test_captures",
-           "test_hostile", "test_demo", "test_prometheus", "test_ledger"]
+           "test_hostile", "test_demo", "test_web_config", "test_prometheus", "test_ledger"]
 
 
 def pytest_collection_modifyitems(items):

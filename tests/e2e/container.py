@@ -24,8 +24,8 @@ from harness import BUILD, Program, wait_for
 
 CACHE = Path(os.environ.get("LOOPLAG_CACHE", BUILD / "cache")).resolve()
 PACKAGES = ["dbus", "libcurl4", "libdw1", "libevent-core-2.1-7", "libevent-extra-2.1-7",
-            "libjansson4", "liblmdb0", "libsystemd0", "libyaml-0-2", "nodejs", "python3-minimal",
-            "redis-server", "systemd"]
+            "libevent-openssl-2.1-7", "libjansson4", "liblmdb0", "libprotobuf-c1", "libssl3",
+            "libsystemd0", "libyaml-0-2", "nodejs", "python3-minimal", "redis-server", "systemd"]
 RELEASE = "bookworm"
 TOOLS = ["cp", "curl", "debootstrap", "nsenter", "systemd-nspawn", "systemd-sysusers",
          "unshare"]
