@@ -2,6 +2,7 @@
 """Rules, alerts and samples for Prometheus: promtool and amtool find no fault in them, each
 rule has a test of its own, and a real Prometheus computes them from a real looplagd."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -144,3 +145,29 @@ scrape_configs:
             "LooplagLoopsNotSeen"}
     finally:
         prometheus.stop()
+
+
+@pytest.mark.skipif(not shutil.which("prometheus"), reason="no prometheus here")
+def test_an_agent_sends_on_what_it_scrapes(daemon, shops, tmp_path):
+    """The sample, but for addresses and the interval."""
+    receiver = Prometheus(config="global: {}", options=[
+        f"--storage.tsdb.path={tmp_path / 'received'}", "--web.enable-remote-write-receiver"])
+    agent = None
+    try:
+        config = yaml.safe_load((DIRECTORY / "prometheus-agent.yml").read_text())
+        config["global"].update(scrape_interval="1s", scrape_timeout="1s")
+        targets = json.loads((DIRECTORY / "looplag-targets.json").read_text())
+        targets[0]["targets"] = [daemon.address]
+        (tmp_path / "targets.json").write_text(json.dumps(targets))
+        config["scrape_configs"][0]["file_sd_configs"] = [
+            {"files": [str(tmp_path / "targets.json")]}]
+        config["remote_write"][0]["url"] = f"{receiver.url}/api/v1/write"
+        agent = Prometheus(config=yaml.safe_dump(config), options=[
+            "--enable-feature=agent", f"--storage.agent.path={tmp_path / 'agent'}"])
+        wait_for(lambda: receiver.query(
+            'sum(looplag_group_processes{site="example",job="looplag",groupname=~".*-shop"})')
+            == 2, 60, "the groups arrive", every=0.3)
+    finally:
+        if agent:
+            agent.stop()
+        receiver.stop()
