@@ -49,7 +49,7 @@ class Service:
         count = int(SECONDS * 1000 / (length + gap + 5))
         self.program = program(
             [*host.wrapper, *script, self.log, case, gap, f"{length}x{count}"],
-            env=target_environment(directory / "probe.sock", group))
+            env=target_environment(directory / "probe.sock", group), preferred=True)
 
     def stalls(self):
         """[(begin, end)] by CLOCK_MONOTONIC, in seconds."""
@@ -192,15 +192,16 @@ def check_nothing_is_double(prometheus, services, spans):
     assert len(counters) > 10
     for name in counters:
         assert prometheus.query(f"sum(resets({name}[5m]))") == 0, name
+    # Prometheus has the time at which it asked, and takes an answer for a second.
     for (address, group), (first, last, life) in spans.items():
-        assert abs(life - (last - first)) < 0.3, (address, group, life, last - first)
-    cut = f"{services[-1].host.address}:9923"
+        assert abs(life - (last - first)) < 1, (address, group, life, last - first)
+    cut = f'instance="{services[-1].host.address}:9923",groupname="node-shop"'
     for expression, most in (
-            (f'rate(looplag_delay_seconds_count{{instance="{cut}",groupname="node-shop"}}[9s])', 1),
+            (f"rate(looplag_delay_seconds_count{{{cut}}}[9s])", 1),
             ('groupname_le:looplag_delay_seconds_bucket:rate5m{groupname="node-shop",le="+Inf"}',
              HOST_COUNT)):
         highest = prometheus.query(f"max(max_over_time(({expression})[2m:1s]))")
-        assert highest < 1.15 * most, (expression, highest)
+        assert highest < 1.25 * most, (expression, highest)
     assert not prometheus.api("query", query="count by (instance, groupname, loop, le) "
                               "(looplag_delay_seconds_bucket) > 1")["result"]
 
@@ -210,14 +211,15 @@ def test_the_fleets_delay_is_that_of_all_services_also_when_a_host_was_cut_off(
     cut_off_and_back(prometheus, network)
     for service in services:
         service.program.line("done", 60)
-    # Until all stalls are scraped, exactly once each, and the rules computed of them.
+    # Until Prometheus has all that the hosts have counted; a busy machine adds to it what no
+    # service knows of.
     for service in services:
         ended = sum(end - begin > STALL_SECONDS for begin, end in service.stalls())
         counted = (f'sum(looplag_stalls_total{{instance="{service.host.address}:9923",'
                    f'groupname="{service.group}"}})')
-        wait_for(lambda n=ended, counted=counted: prometheus.query(counted) == n, 10,
-                 lambda n=ended, counted=counted:
-                 f"{counted} is {n}, not {prometheus.query(counted)}", every=0.2)
+        wait_for(lambda: ended <= prometheus.query(counted) == scrape(service.host).sum(
+            "looplag_stalls_total", groupname=service.group), 10,
+            f"{counted} is what its looplagd says, and at least {ended}", every=0.2)
     seen = time.time()
     wait_for(lambda: prometheus.query("timestamp(job:looplag_delay_seconds:p99_5m)") > seen + 1,
              10, "the rules are computed", every=0.2)

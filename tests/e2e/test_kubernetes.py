@@ -42,7 +42,8 @@ def lost(before, after, path=""):
     if isinstance(before, list):
         if not isinstance(after, list) or len(after) != len(before):
             return [path]
-        return [p for i, value in enumerate(before) for p in lost(value, after[i], f"{path}[{i}]")]
+        return [p for number, value in enumerate(before)
+                for p in lost(value, after[number], f"{path}[{number}]")]
     return [] if before == after else [path]
 
 

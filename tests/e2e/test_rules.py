@@ -99,10 +99,11 @@ def test_alerts_say_how_bad_where_and_what_to_do(path):
 
 @pytest.fixture
 def shops(daemon, target, program):
-    """A Node service and a Python service that are stuck for a fifth of the time."""
+    """A Node service and a Python service that are stuck for a fifth of the time, which is not
+    for lack of a CPU."""
     for group, command in (("node-shop", ["node", HOSTS / "node_server.js"]),
                            ("python-shop", [PYTHON, HOSTS / "asyncio_server.py"])):
-        server = target(command, group=group, env={"STALLS": "150/750"})
+        server = target(command, group=group, env={"STALLS": "150/750"}, preferred=True)
         program([host_program("openloop"), "--rate", 50, "--seconds", 300,
                  server.listening()])
 
