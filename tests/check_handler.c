@@ -82,6 +82,18 @@ end(void)
 	handler_remove();
 }
 
+/* Stop the worker. It waits for whoever asked for 20 ms, three times: who is kept from the
+ * processor for so long may ask again. */
+static int
+stop_it(const struct handler_facts **ret_facts)
+{
+	int result = -ETIMEDOUT;
+
+	for (int i = 0; i < 10 && result == -ETIMEDOUT; i++)
+		result = handler_stop(worker.tid, LONG, ret_facts);
+	return result;
+}
+
 /* Wait until the worker has gone on. Returns how long that took. */
 static uint64_t
 wait_until_it_goes_on(void)
@@ -102,7 +114,7 @@ START_TEST(a_thread_stands_still_until_it_is_let_go)
 	for (int i = 0; i < 3; i++) {
 		uint64_t turns;
 
-		ck_assert_int_eq(handler_stop(worker.tid, LONG, &facts), 0);
+		ck_assert_int_eq(stop_it(&facts), 0);
 		turns = worker.turns;
 		ck_assert_ptr_null(facts->python);
 		ck_assert_ptr_null(facts->isolate);
@@ -127,7 +139,7 @@ START_TEST(a_thousand_times_does_no_harm)
 
 	begin(0);
 	for (int i = 0; i < 1000; i++) {
-		ck_assert_int_eq(handler_stop(worker.tid, LONG, &facts), 0);
+		ck_assert_int_eq(stop_it(&facts), 0);
 		handler_free();
 	}
 	(void)wait_until_it_goes_on();
@@ -173,7 +185,7 @@ START_TEST(a_loose_thread_goes_on_and_settles_later)
 	const struct timespec pause = {.tv_nsec = 50 * MS};
 
 	begin(0);
-	ck_assert_int_eq(handler_stop(worker.tid, LONG, &facts), 0);
+	ck_assert_int_eq(stop_it(&facts), 0);
 	handler_loosen();
 	(void)wait_until_it_goes_on();
 	worker.settle = 1;
@@ -197,7 +209,7 @@ START_TEST(a_loose_thread_that_was_let_go_has_nothing_to_settle)
 
 	begin(0);
 	for (int i = 0; i < 100; i++) {
-		ck_assert_int_eq(handler_stop(worker.tid, LONG, &facts), 0);
+		ck_assert_int_eq(stop_it(&facts), 0);
 		handler_loosen();
 		handler_free();
 		(void)wait_until_it_goes_on();
@@ -217,7 +229,7 @@ stop_the_worker_in_a_child(void *arg)
 	(void)arg;
 	/* Nobody is parked in this process, whatever is under way in its parent. */
 	begin(0);
-	ck_assert_int_eq(handler_stop(worker.tid, LONG, &facts), 0);
+	ck_assert_int_eq(stop_it(&facts), 0);
 	handler_free();
 	end();
 }
@@ -227,7 +239,7 @@ START_TEST(a_forked_child_begins_anew)
 	const struct handler_facts *facts;
 
 	begin(0);
-	ck_assert_int_eq(handler_stop(worker.tid, LONG, &facts), 0);
+	ck_assert_int_eq(stop_it(&facts), 0);
 	scene_in_child(stop_the_worker_in_a_child, NULL);
 	handler_free();
 	(void)wait_until_it_goes_on();
