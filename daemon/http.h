@@ -5,8 +5,9 @@
  *
  * Whatever clients do, each turn of the loop stays short and memory bounded: few
  * connections are accepted at a time, and few are kept; a page that takes long is made in
- * steps, and compressed in another thread for those who want that, one page after the other, and all
- * who want the same one share it; what is made and read too slowly makes room for what is asked for next.
+ * steps, and compressed in another thread for those who want that, one page after the other,
+ * and all who want the same one share it; what is made and read too slowly makes room for
+ * what is asked for next.
  */
 #ifndef LOOPLAG_DAEMON_HTTP_H
 #define LOOPLAG_DAEMON_HTTP_H
