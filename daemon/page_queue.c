@@ -388,7 +388,7 @@ page_new(struct page_queue *queue, const struct http_route *route,
 
 	if (!page)
 		return NULL;
-	page->queue = http;
+	page->queue = queue;
 	page->route = route;
 	page->request = *request;
 	page->request.query = request->query ? strdup(request->query) : NULL;
