@@ -292,6 +292,8 @@ class Daemon:
     executes another one, if need be. Asked by TLS in an ssl.SSLContext, and as a user with a
     password, "USER:PASSWORD", if those are given."""
 
+    tls = login = None
+
     def __init__(self, *options, env=None, cpu=None, preferred=False, wrapper=(), tls=None,
                  login=None):
         self.tls = tls
