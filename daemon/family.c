@@ -170,10 +170,11 @@ family_is_living(struct family *family, uint32_t record)
 }
 
 bool
-family_has_living(struct family *family)
+family_has_living(struct family *family, bool others)
 {
 	for (uint32_t i = 0; i < record_count(family); i++)
-		if (family_is_living(family, i))
+		if (family_is_living(family, i) &&
+			(!others || family_process(family, i) != family->pid))
 			return true;
 	return false;
 }

@@ -42,9 +42,9 @@ family_thread(struct family *family, uint32_t record);
 bool
 family_is_living(struct family *family, uint32_t record);
 
-/* Whether anybody lives who has a loop. */
+/* Whether anybody lives who has, or had, a loop; or anybody but the registrant's threads. */
 bool
-family_has_living(struct family *family);
+family_has_living(struct family *family, bool others);
 
 /* Whether a process is known to be a living member. */
 bool

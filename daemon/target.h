@@ -172,6 +172,11 @@ target_set_older(struct target *target, struct target *older);
 struct target *
 target_older(const struct target *target);
 
+/* Whether a loop lives in it, as was known last; not one that has moved to a later
+ * registration. */
+bool
+target_has_loops(const struct target *target);
+
 /* In a sweep of the groups: keep those that the target tells of. */
 void
 target_keep_groups(const struct target *target, bool living, uint64_t now_ns);

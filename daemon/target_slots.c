@@ -321,6 +321,16 @@ target_slots_tell(const struct target *target)
 	}
 }
 
+bool
+target_has_loops(const struct target *target)
+{
+	for (uint32_t i = 0; i < reader_header(target->reader)->slot_count; i++)
+		if (target->slots[i] && target->slots[i]->alive &&
+			!target->slots[i]->moved)
+			return true;
+	return false;
+}
+
 void
 target_keep_groups(const struct target *target, bool living, uint64_t now_ns)
 {

@@ -357,16 +357,21 @@ is_registrant(void *arg, pid_t pid)
 		compare_pids);
 }
 
-/* Whether a target will be needed no more when nobody has loops in it. */
+/* Whether nobody has loops in a target any more, and its process will have none. */
 static bool
 is_left(const struct entry *entry)
 {
+	struct family *family = target_family(entry->target);
 	bool unseen = target_pidfd(entry->target) < 0 && target_pid(entry->target) <= 0;
 
+	/* The process's threads keep their records here when their loops have moved. */
+	if (entry->superseded && !target_has_loops(entry->target))
+		return !family_has_living(family, true);
 	/* Its loops may still come back, wherever the process has registered since. */
 	if (target_is_absent(entry->target) && target_is_alive(entry->target))
-		return unseen;
-	return entry->superseded || unseen || !target_is_alive(entry->target);
+		return unseen && !family_has_living(family, false);
+	return (entry->superseded || unseen || !target_is_alive(entry->target)) &&
+	       !family_has_living(family, false);
 }
 
 /* Forget orphans that are too old or too many. */
@@ -378,7 +383,7 @@ forget_orphans(struct targets *targets, uint64_t now_ns)
 
 	for (entry = TAILQ_FIRST(&targets->entries); entry; entry = next) {
 		next = TAILQ_NEXT(entry, entry);
-		if (!is_left(entry) || family_has_living(target_family(entry->target)))
+		if (!is_left(entry))
 			entry->orphan_since_ns = 0;
 		else if (!entry->orphan_since_ns)
 			entry->orphan_since_ns = now_ns;
@@ -408,7 +413,7 @@ targets_keep_groups(const struct targets *targets, uint64_t now_ns)
 	TAILQ_FOREACH (entry, &targets->entries, entry)
 		target_keep_groups(entry->target,
 			(target_is_alive(entry->target) && !entry->superseded) ||
-				family_has_living(target_family(entry->target)),
+				family_has_living(target_family(entry->target), false),
 			now_ns);
 }
 

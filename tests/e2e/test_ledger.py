@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import socket
+import struct
 import time
 
 import pytest
@@ -357,3 +358,21 @@ def test_a_full_disk_ends_the_history_and_nothing_else(alone, target, scratch):
     said = [line for line in alone.program.stderr.splitlines() if "component=ledger" in line]
     assert len(said) == 1, said
     turns.end()
+
+
+def test_a_registration_that_all_loops_have_left_is_forgotten(target, scratch):
+    """Though the threads live, whose loops are in a later one."""
+    (scratch / "looplagd.yaml").write_text("forget_groups: 2s\n")
+    with Restarted("--config.file", scratch / "looplagd.yaml", manager=True) as daemon:
+        program = target([PYTHON, HOSTS / "turns.py"], group="again", daemon=daemon)
+        program.line("begun")
+        wait_for(lambda: counted(daemon, "again") > 10, 10, "it is counted")
+        wait_for(lambda: len(daemon.manager.stored) == 2, 10, "its segment, and our own, are kept")
+        daemon.kill()
+        # A registration was in hand: whoever can is asked to register again.
+        (daemon.state / "lock").write_bytes(struct.pack("=I", 1))
+        daemon.start()
+        wait_for(lambda: len(daemon.manager.stored) > 2, 10, "it has registered again")
+        wait_for(lambda: len(daemon.manager.stored) == 2, 30, "what was before is forgotten")
+        events = finish(program)
+        is_shown(daemon, "again", events)
