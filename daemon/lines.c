@@ -72,15 +72,14 @@ print_nanoseconds(uint64_t ns, char *to)
 static void
 print_shortest(double value, char buffer[NUMBER_BYTES])
 {
-	/* Few that are no 15 digits long have 16. */
-	for (int digits = 15; digits <= 17; digits += 2) {
+	for (int digits = 15; digits <= 17; digits++) {
 		snprintf(buffer, NUMBER_BYTES, "%.*g", digits, value);
 		if (strtod(buffer, NULL) == value)
 			break;
 	}
 }
 
-/* A short text that reads back as the same number. */
+/* The shortest text that reads back as the same number: so is `le` written by all. */
 static const char *
 format_number(double value, char buffer[NUMBER_BYTES])
 {

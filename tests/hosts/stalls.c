@@ -80,6 +80,23 @@ static void __attribute__((noinline)) run_long(void)
 		;
 }
 
+/* Find how many rounds are that long when nobody else has the processor. */
+static void
+calibrate(void)
+{
+	uint64_t best_ns = UINT64_MAX;
+
+	for (int i = 0; i < 5; i++) {
+		uint64_t began_ns = read_ns(CLOCK_THREAD_CPUTIME_ID), ns;
+
+		run_long();
+		ns = read_ns(CLOCK_THREAD_CPUTIME_ID) - began_ns;
+		best_ns = ns < best_ns ? ns : best_ns;
+	}
+	guilty_function = NULL;
+	rounds = rounds * length_ms * 1000000 / best_ns;
+}
+
 static void
 do_nothing(void)
 {
@@ -255,10 +272,7 @@ choose(void)
 		*slash = 0;
 	if (!strcmp(case_name, "cpu")) {
 		block = run_long;
-		run_long();
-		guilty_function = NULL;
-		/* The thread has done nothing else yet. */
-		rounds = rounds * length_ms * 1000000 / read_ns(CLOCK_THREAD_CPUTIME_ID);
+		calibrate();
 	} else if (!strcmp(case_name, "nothing")) {
 		block = do_nothing;
 	} else if (!strcmp(case_name, "fsync")) {
