@@ -224,7 +224,8 @@ def test_a_hundred_short_lives_add_up(daemon, target, watch):
     lived = sum(live("many") for _ in range(100))
     wait_for(lambda: daemon.metrics().value("looplag_group_processes", groupname="many") == 0)
     metrics = daemon.metrics()
-    assert count(metrics, "many", "looplag_iteration_seconds") == 100 * each
+    # Who was looked at between its last wait and its end was in one iteration more.
+    assert 0 <= count(metrics, "many", "looplag_iteration_seconds") - 100 * each <= 10
     assert metrics.sum("looplag_rejected_segments_total") == 0
     # The program's own reading of its life begins a little before and ends a little after
     # the loop's, or the other way round where the process took its time to die.
