@@ -80,6 +80,8 @@ static void
 show(struct groups *groups, struct targets *targets, const struct collector_stats *stats)
 {
 	static const struct process_stats process;
+	static const struct exporter_options options = {
+		{0.01, 1}, .delay_bound_count = 2, .native_buckets = 20};
 	struct metrics_position position = {0};
 	struct metrics *metrics = exporter_begin();
 	size_t size = 0;
@@ -93,7 +95,7 @@ show(struct groups *groups, struct targets *targets, const struct collector_stat
 	groups_begin_reading(groups, event_now_ns());
 	for (size_t i = 0; i < groups_count(groups); i++) {
 		targets_tell(targets, groups_at(groups, i));
-		exporter_add_group(metrics, groups, i);
+		exporter_add_group(metrics, groups, i, &options);
 	}
 	exporter_finish(metrics, groups, stats, &process);
 	fuzz_check(!metrics_failed(metrics));
