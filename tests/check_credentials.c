@@ -6,6 +6,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "daemon/credentials.h"
 #include "daemon/event.h"
@@ -198,14 +199,23 @@ START_TEST(who_is_known_does_not_wait_behind_who_is_not)
 }
 END_TEST
 
+/* On the processor, in all threads: what others do there does not count. */
+static uint64_t
+used_ns(void)
+{
+	struct timespec used;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
+}
+
 static uint64_t
 time_of(const char *authorization)
 {
-	uint64_t began = event_now_ns(), took;
+	uint64_t began = used_ns();
 
 	ck_assert(!is_good(authorization));
-	took = event_now_ns() - began;
-	return took;
+	return used_ns() - began;
 }
 
 /* The shortest of many is what it takes on a machine that has nothing else to do. */
