@@ -260,27 +260,39 @@ START_TEST(the_frame_of_a_signal_on_a_stack_of_its_own_is_passed)
 }
 END_TEST
 
-/* The tables' address space is not read, and the stack is. */
+static unsigned long table_reads;
+
 static int
-read_stack(void *context, uint64_t address, void *to, size_t bytes)
+read_and_count(void *context, uint64_t address, void *to, size_t bytes)
 {
-	return modules_find(address) ? -1 : read_own(context, address, to, bytes);
+	if (modules_find(address))
+		table_reads++;
+	return read_own(context, address, to, bytes);
+}
+
+static unsigned long
+count_table_reads(void)
+{
+	table_reads = 0;
+	go(walk_from_here, DEEP);
+	check_found();
+	return table_reads;
 }
 
 START_TEST(a_stack_that_was_seen_before_needs_no_tables)
 {
 	static struct cfi_memo memo;
+	unsigned long first, again;
 
 	own.memo = &memo;
-	go(walk_from_here, DEEP);
-	check_found();
-	own.read = read_stack;
-	go(walk_from_here, DEEP);
-	check_found();
+	own.read = read_and_count;
+	first = count_table_reads();
+	again = count_table_reads();
+	/* Two that share a place in the memo, by where they were loaded, do need them. */
+	ck_assert_uint_le(again, first / 2);
 	/* What was forgotten has to be looked up again. */
 	memset(&memo, 0, sizeof(memo));
-	go(walk_from_here, DEEP);
-	ck_assert_uint_le(count, 2);
+	ck_assert_uint_gt(count_table_reads(), again);
 }
 END_TEST
 
