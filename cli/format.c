@@ -40,6 +40,18 @@ format_seconds(double seconds, bool utf8, char ret_text[FORMAT_BYTES])
 }
 
 const char *
+format_number(double value, char ret_text[FORMAT_BYTES])
+{
+	if (!(value > 0))
+		strcpy(ret_text, "0");
+	else if (value < 0.005)
+		strcpy(ret_text, "<0.01");
+	else
+		snprintf(ret_text, FORMAT_BYTES, "%.*f", decimals(value), value);
+	return ret_text;
+}
+
+const char *
 format_share(double share, char ret_text[FORMAT_BYTES])
 {
 	double percent = share * 100;

@@ -14,6 +14,10 @@
 const char *
 format_seconds(double seconds, bool utf8, char ret_text[FORMAT_BYTES]);
 
+/* A number with three digits: "0", "<0.01", "0.08", "12.3", "101". Returns ret_text. */
+const char *
+format_number(double value, char ret_text[FORMAT_BYTES]);
+
 /* A share of one in per cent: "0 %", "<0.001 %", "6.10 %", "100 %". Returns ret_text. */
 const char *
 format_share(double share, char ret_text[FORMAT_BYTES]);

@@ -15,8 +15,10 @@
 
 #include <jansson.h>
 
+#include "cli/ask.h"
 #include "cli/fetch.h"
 #include "cli/follower.h"
+#include "cli/output.h"
 #include "cli/stall_json.h"
 #include "cli/stall_text.h"
 #include "cli/stalls_options.h"
@@ -127,15 +129,8 @@ ask(struct asking *asking)
 	if (r == -ENOTCONN && asking->met)
 		fprintf(stderr, "looplag: lost looplagd at %s (%s); waiting for it\n",
 			url, error);
-	else if (r == -ENOTCONN)
-		fprintf(stderr,
-			"looplag: no looplagd at %s (%s); start it, or name another with "
-			"--url\n",
-			url, error);
-	else if (r == -EPROTO)
-		fprintf(stderr,
-			"looplag: at %s is no looplagd that knows of stalls: %s\n", url,
-			error);
+	else
+		ask_complain(url, "stalls", r, error);
 	asking->met |= !r;
 	asking->lost = r == -ENOTCONN;
 	return r;
@@ -176,11 +171,8 @@ follow(struct asking *asking)
 static int
 status_of(const struct asking *asking, int r)
 {
-	if (asking->write_error && asking->write_error != EPIPE) {
-		fprintf(stderr, "looplag: cannot write to standard output: %s\n",
-			strerror(asking->write_error));
-		return STALLS_FAILED;
-	}
+	if (asking->write_error)
+		return output_status(-asking->write_error);
 	return r && r != -EINTR ? STALLS_FAILED : EXIT_SUCCESS;
 }
 
@@ -192,14 +184,9 @@ stalls_main(int argc, char *argv[])
 
 	if (stalls_options_parse(argc, argv, now_unix_ns(), &asking.options, &status))
 		return status;
-	if (!fetch_is_possible()) {
-		fputs("looplag: stalls needs a looplag that was built with libcurl "
-		      "(libcurl4-openssl-dev); curl " FETCH_URL "/api/v1/stalls shows "
-		      "them as JSON\n",
-			stderr);
+	if (!ask_is_possible("stalls", "/api/v1/stalls"))
 		return STALLS_FAILED;
-	}
-	signal(SIGPIPE, SIG_IGN);
+	output_begin();
 	asking.style = style_of(stdout);
 	asking.fetch = fetch_new(asking.options.url);
 	asking.follower = asking.options.follow ? follower_new() : NULL;

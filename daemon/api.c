@@ -39,6 +39,16 @@ quantiles_object(const double values[QUANTILES], double max)
 	return object;
 }
 
+/* The share of that time in which it was unattended. */
+static double
+active_share(const struct series_view *view, const struct counters *seen)
+{
+	double active = series_active_seconds(view, seen);
+
+	/* An iteration that still lasts may have begun before the window. */
+	return fmin(active / ((double)seen->life_ns / 1e9), 1);
+}
+
 static json_t *
 loop_object(const struct series_view *view, enum api_span span)
 {
@@ -53,6 +63,8 @@ loop_object(const struct series_view *view, enum api_span span)
 		series_delay_quantiles(view, seen, quantiles, QUANTILES, values);
 		json_object_set_new(object, "delay",
 			quantiles_object(values, series_max_seconds(view, seen)));
+		json_object_set_new(
+			object, "active_share", seconds(active_share(view, seen)));
 	}
 	if (seen->iterations) {
 		for (unsigned i = 0; i < QUANTILES; i++)

@@ -124,6 +124,18 @@ START_TEST(quantiles_are_of_the_window_or_of_the_run)
 }
 END_TEST
 
+START_TEST(the_active_share_is_of_the_window_or_of_the_run_and_never_above_one)
+{
+	live(10 * SECOND, 2 * SECOND, 10 * SECOND);
+	live(10 * SECOND, 1 * SECOND, 500 * SECOND);
+	groups_begin_reading(groups, 500 * SECOND);
+	ck_assert_double_eq(number(loop_of(API_WINDOW), "active_share", NULL), 0.1);
+	ck_assert_double_eq(number(loop_of(API_RUN), "active_share", NULL), 0.15);
+	series_saw_loop(loop, 100 * SECOND);
+	ck_assert_double_eq(number(loop_of(API_WINDOW), "active_share", NULL), 1);
+}
+END_TEST
+
 START_TEST(what_is_unknown_is_absent)
 {
 	const json_t *object, *group;
@@ -132,6 +144,7 @@ START_TEST(what_is_unknown_is_absent)
 	groups_begin_reading(groups, 500 * SECOND);
 	object = loop_of(API_WINDOW);
 	ck_assert_ptr_null(json_object_get(object, "delay"));
+	ck_assert_ptr_null(json_object_get(object, "active_share"));
 	ck_assert_ptr_null(json_object_get(object, "iteration"));
 	ck_assert_ptr_null(json_object_get(object, "wakeup_latency"));
 	ck_assert_double_eq(number(object, "active_seconds", NULL), 2);
@@ -209,6 +222,8 @@ api_suite(void)
 	tcase_add_test(tc, a_loop_tells_its_delay_iterations_and_times);
 	tcase_add_test(tc, no_quantile_is_above_the_maximum);
 	tcase_add_test(tc, quantiles_are_of_the_window_or_of_the_run);
+	tcase_add_test(
+		tc, the_active_share_is_of_the_window_or_of_the_run_and_never_above_one);
 	tcase_add_test(tc, what_is_unknown_is_absent);
 	tcase_add_test(tc, a_group_tells_its_runtime_and_processes);
 	tcase_add_test(tc, wakeup_latency_is_there_once_there_was_one);

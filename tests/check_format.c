@@ -39,6 +39,21 @@ START_TEST(no_duration_is_too_long_for_its_text)
 }
 END_TEST
 
+START_TEST(numbers_have_three_digits_and_something_is_never_nothing)
+{
+	static const struct {
+		double number;
+		const char *text;
+	} cases[] = {{0, "0"}, {-1, "0"}, {1e-9, "<0.01"}, {0.00499, "<0.01"},
+		{0.0051, "0.01"}, {0.083, "0.08"}, {9.994, "9.99"}, {9.996, "10.0"},
+		{99.94, "99.9"}, {99.96, "100"}, {4321.4, "4321"}};
+	char text[FORMAT_BYTES];
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		ck_assert_str_eq(format_number(cases[i].number, text), cases[i].text);
+}
+END_TEST
+
 START_TEST(shares_are_told_down_to_a_thousandth_of_a_per_cent)
 {
 	static const struct {
@@ -121,6 +136,7 @@ format_suite(void)
 
 	tcase_add_test(numbers, durations_have_three_digits_and_the_unit_that_fits);
 	tcase_add_test(numbers, no_duration_is_too_long_for_its_text);
+	tcase_add_test(numbers, numbers_have_three_digits_and_something_is_never_nothing);
 	tcase_add_test(numbers, shares_are_told_down_to_a_thousandth_of_a_per_cent);
 	suite_add_tcase(suite, numbers);
 	tcase_add_test(names, names_cannot_command_the_terminal);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* See ask.h. */
+
+#include "config.h"
+
+#include "cli/ask.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/fetch.h"
+
+bool
+ask_is_possible(const char *verb, const char *path)
+{
+	if (fetch_is_possible())
+		return true;
+	fprintf(stderr,
+		"looplag: %s needs a looplag that was built with libcurl "
+		"(libcurl4-openssl-dev); curl " FETCH_URL "%s shows the same as JSON\n",
+		verb, path);
+	return false;
+}
+
+void
+ask_complain(const char *url, const char *what, int error, const char *words)
+{
+	if (error == -ENOTCONN)
+		fprintf(stderr,
+			"looplag: no looplagd at %s (%s); start it, or name another with "
+			"--url\n",
+			url, words);
+	else if (error == -EPROTO)
+		fprintf(stderr, "looplag: at %s is no looplagd that knows of %s: %s\n",
+			url, what, words);
+}
+
+int
+ask_json(struct fetch *fetch, const char *url, const char *path, const char *array,
+	json_t **ret_answer)
+{
+	char words[FETCH_ERROR_BYTES], *body;
+	json_t *answer = NULL;
+	int r = fetch_get(fetch, path, &body, words);
+
+	if (r == 0) {
+		answer = json_loads(body, 0, NULL);
+		free(body);
+		snprintf(words, sizeof words, "it answers something else");
+		r = json_is_array(json_object_get(answer, array)) ? 0 : -EPROTO;
+	}
+	if (r == 0) {
+		*ret_answer = answer;
+		return 0;
+	}
+	json_decref(answer);
+	ask_complain(url, array, r, words);
+	return r;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Asks looplagd for what it knows, and tells people when that fails. */
+#ifndef LOOPLAG_CLI_ASK_H
+#define LOOPLAG_CLI_ASK_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+struct fetch;
+
+/* Whether this looplag can ask at all; if not, that is said, with the page that has the same
+ * as JSON. */
+bool
+ask_is_possible(const char *verb, const char *path);
+
+/* Say why fetch_get() of something has failed; `what` is what was looked for. */
+void
+ask_complain(const char *url, const char *what, int error, const char *words);
+
+/* Get a page of JSON, an object with an array of that name, and give it to the caller.
+ * Returns 0; -EINTR when a signal waits; or another -errno when it was said why. */
+__attribute__((warn_unused_result)) int
+ask_json(struct fetch *fetch, const char *url, const char *path, const char *array,
+	json_t **ret_answer);
+
+#endif
