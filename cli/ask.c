@@ -5,9 +5,11 @@
 
 #include "cli/ask.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/fetch.h"
 
@@ -57,4 +59,25 @@ ask_json(struct fetch *fetch, const char *url, const char *path, const char *arr
 	json_decref(answer);
 	ask_complain(url, array, r, words);
 	return r;
+}
+
+char *
+ask_path(const char *path, const char *name, const char *value)
+{
+	size_t head = strlen(path) + strlen(name) + 2;
+	char *text = malloc(head + 3 * strlen(value) + 1), *to;
+
+	if (!text)
+		return NULL;
+	to = text + sprintf(text, "%s?%s=", path, name);
+	for (; *value; value++) {
+		unsigned char c = (unsigned char)*value;
+
+		if (isalnum(c) || strchr("-._~", c))
+			*to++ = (char)c;
+		else
+			to += sprintf(to, "%%%02X", c);
+	}
+	*to = '\0';
+	return text;
 }

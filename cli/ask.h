@@ -24,4 +24,9 @@ __attribute__((warn_unused_result)) int
 ask_json(struct fetch *fetch, const char *url, const char *path, const char *array,
 	json_t **ret_answer);
 
+/* A page with a query, PATH?NAME=VALUE, in which any value can stand; caller frees. NULL
+ * without memory. */
+char *
+ask_path(const char *path, const char *name, const char *value);
+
 #endif

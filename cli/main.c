@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/doctor.h"
+#include "cli/hist.h"
 #include "cli/ps.h"
 #include "cli/run.h"
 #include "cli/stalls.h"
@@ -28,6 +29,7 @@ static const struct verb {
 } verbs[] = {
 	{"run", run_main, "run a command and report how late its event loops were"},
 	{"ps", ps_main, "show all loops and how late they are now"},
+	{"hist", hist_main, "show how the delay of a group's loops is spread"},
 	{"stalls", stalls_main, "show when loops were stuck, why, and in which line"},
 	{"doctor", doctor_main, "tell whether a program can carry the probe, or why not"},
 	{"help", help_main, "show this text, or that of a command"},

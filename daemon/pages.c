@@ -13,6 +13,7 @@
 #include "daemon/accept.h"
 #include "daemon/alerting.h"
 #include "daemon/api_alerts.h"
+#include "daemon/api_histograms.h"
 #include "daemon/api_stalls.h"
 #include "daemon/collector.h"
 #include "daemon/event.h"
@@ -22,7 +23,7 @@
 #include "daemon/slow_pages.h"
 #include "daemon/text.h"
 
-#define ROUTES 8
+#define ROUTES 9
 #define PLAIN "text/plain; charset=utf-8"
 #define JSON "application/json"
 
@@ -102,6 +103,25 @@ show_alerts(void *arg, const struct http_request *request, FILE *out,
 }
 
 static struct http_reply
+show_histograms(void *arg, const struct http_request *request, FILE *out,
+	struct http_work **ret_work)
+{
+	const struct pages *pages = arg;
+	struct http_reply reply;
+	struct api_histograms *asked;
+	char *reason;
+
+	asked = api_histograms_new(request->query, &reason);
+	if (!asked)
+		return reply_with(400, PLAIN, reason, out);
+	reply = reply_slowly(
+		JSON, slow_pages_histograms(&pages->sources, asked), ret_work);
+	if (!*ret_work)
+		api_histograms_free(asked);
+	return reply;
+}
+
+static struct http_reply
 show_stalls(void *arg, const struct http_request *request, FILE *out,
 	struct http_work **ret_work)
 {
@@ -178,6 +198,7 @@ show_landing(void *arg, const struct http_request *request, FILE *out,
 		"<ul>\n"
 		"<li><a href=\"%s\">Metrics</a>, for Prometheus</li>\n"
 		"<li><a href=\"/api/v1/groups\">Groups</a>, as JSON</li>\n"
+		"<li><a href=\"/api/v1/histograms\">Histograms</a>, as JSON</li>\n"
 		"<li><a href=\"/api/v1/stalls\">Stalls</a>, as JSON</li>\n"
 		"<li><a href=\"/api/v1/alerts\">Alerts</a>, as JSON</li>\n"
 		"<li><a href=\"/-/healthy\">Healthy</a>,\n"
@@ -214,6 +235,10 @@ pages_new(struct collector *collector, const struct reload *reload,
 				{.path = "/api/v1/groups",
 					.fn = show_groups,
 					.queued = true},
+				{.path = "/api/v1/histograms",
+					.fn = show_histograms,
+					.queued = true,
+					.queries = true},
 				{.path = "/api/v1/stalls",
 					.fn = show_stalls,
 					.queued = true,

@@ -11,6 +11,7 @@
 
 #include "daemon/alerting.h"
 #include "daemon/api.h"
+#include "daemon/api_histograms.h"
 #include "daemon/api_stalls.h"
 #include "daemon/collector.h"
 #include "daemon/configuration.h"
@@ -39,8 +40,9 @@ struct slow_page {
 	struct exporter_options options;
 	enum accept_format format;
 	struct metrics_position position;
-	struct protobuf *protobuf; /* NULL: another format */
-	struct api_stalls *stalls; /* or NULL */
+	struct protobuf *protobuf;         /* NULL: another format */
+	struct api_histograms *histograms; /* or NULL */
+	struct api_stalls *stalls;         /* or NULL */
 };
 
 /* Read some more, tell of the next group, or of what comes after them all. */
@@ -79,6 +81,7 @@ free_page(struct http_work *work)
 
 	protobuf_free(page->protobuf);
 	metrics_free(page->metrics);
+	api_histograms_free(page->histograms);
 	api_stalls_free(page->stalls);
 	if (page->begun)
 		collector_release(page->sources->collector);
@@ -218,6 +221,34 @@ slow_pages_groups(const struct slow_pages_sources *sources)
 		return NULL;
 	page->tell = tell_group;
 	page->finish = finish_groups;
+	return &page->work;
+}
+
+static int
+tell_histograms(struct slow_page *page, size_t group, FILE *out)
+{
+	return api_histograms_write(
+		page->histograms, collector_groups(page->sources->collector), group, out);
+}
+
+static int
+finish_histograms(struct slow_page *page, FILE *out)
+{
+	collector_save(page->sources->collector);
+	return api_histograms_finish(page->histograms, out);
+}
+
+struct http_work *
+slow_pages_histograms(
+	const struct slow_pages_sources *sources, struct api_histograms *asked)
+{
+	struct slow_page *page = new_page(sources);
+
+	if (!page)
+		return NULL;
+	page->tell = tell_histograms;
+	page->finish = finish_histograms;
+	page->histograms = asked;
 	return &page->work;
 }
 

@@ -14,6 +14,7 @@
 #include "daemon/http.h"
 
 struct alerting;
+struct api_histograms;
 struct api_stalls;
 struct collector;
 struct reload;
@@ -28,12 +29,15 @@ struct slow_pages_sources {
 	double booted_seconds;   /* when CLOCK_MONOTONIC was 0, in seconds of the epoch */
 };
 
-/* Each is the server's to free; NULL without memory. The last one takes over what was asked
- * for, unless it fails. */
+/* Each is the server's to free; NULL without memory. The last two take over what was asked
+ * for, unless they fail. */
 struct http_work *
 slow_pages_metrics(const struct slow_pages_sources *sources, enum accept_format format);
 struct http_work *
 slow_pages_groups(const struct slow_pages_sources *sources);
+struct http_work *
+slow_pages_histograms(
+	const struct slow_pages_sources *sources, struct api_histograms *asked);
 struct http_work *
 slow_pages_stalls(const struct slow_pages_sources *sources, struct api_stalls *asked);
 

@@ -144,6 +144,7 @@ PAGES = {
     "/metrics": "text/plain; version=0.0.4; charset=utf-8",
     "/api/v1/alerts": "application/json",
     "/api/v1/groups": "application/json",
+    "/api/v1/histograms": "application/json",
     "/-/healthy": "text/plain; charset=utf-8",
     "/-/ready": "text/plain; charset=utf-8",
 }

@@ -4,12 +4,13 @@
 import json
 import os
 import re
+import signal
 import subprocess
 
 import pytest
 
 from harness import LOOPLAG, PYTHON, free_port, wait_for
-from runs import looplag
+from runs import environment, looplag
 
 # Blocks for 60 ms ten times a second.
 BUSY = """
@@ -104,10 +105,82 @@ def test_a_terminal_gets_colours_unless_it_wants_none(services):
     assert "\033" not in typescript(NO_COLOR="1")
 
 
+# --- looplag hist ---
+
+ROW = re.compile(r"^ *(\d+) -> (\d*) *: +(\S+ \S+) +(\S+ %)  \|(\**) *\|$", re.M)
+
+
+def hist(daemon, *arguments, **how):
+    return looplag("hist", "--url", daemon.url, *arguments, **how)
+
+
+def rows(text):
+    """(upper bound in us, share in per cent, stars) of each row."""
+    return [(int(upper), float(share.lstrip("<").split()[0]), len(stars))
+            for _, upper, _, share, stars in ROW.findall(text)]
+
+
+def test_the_delay_is_spread_over_rows_that_double(services):
+    result = hist(services, "busy")
+    assert (result.status, result.stderr) == (0, "")
+    head, titles, *lines, empty = result.stdout.splitlines()
+    assert head == "loop = main" and empty == ""
+    assert titles == "     usecs               :   seconds     share  distribution"
+    found = rows(result.stdout)
+    assert len(found) == len(lines)
+    assert {len(line) for line in lines} == {80}
+    assert [upper for upper, _, _ in found[:6]] == [1, 2, 4, 8, 15, 31]
+    assert 99 < sum(share for _, share, _ in found) < 101
+    # Of 60 ms an event waits longer than 31 in about half: no row below has more.
+    most = max(found[1:], key=lambda row: row[1])
+    assert most[0] >= 62500 and most[2] == max(stars for _, _, stars in found)
+    assert found[0][2] == 0
+
+
+def test_an_interval_is_only_what_comes_in_it(services):
+    documents = [json.loads(line) for line in
+                 hist(services, "busy", "1", "2", "--json").stdout.splitlines()]
+    assert len(documents) == 2
+    for document in documents:
+        [loop] = document["histograms"]
+        assert loop["groupname"] == "busy" and loop["loop"] == "main"
+        assert len(loop["seconds"]) == len(document["bounds"]) + 1
+        # It lives all the time; a daemon that others keep waiting looks later.
+        assert 0.5 < sum(loop["seconds"]) < 5
+    total = json.loads(hist(services, "busy", "--json").stdout)["histograms"][0]
+    assert sum(total["seconds"]) > sum(
+        sum(document["histograms"][0]["seconds"]) for document in documents) * 0.99
+    result = hist(services, "busy", "0.2", "3")
+    assert result.stdout.count("loop = main\n") == 3
+    assert len(re.findall(r"^\d\d:\d\d:\d\d$", result.stdout, re.M)) == 3
+
+
+def test_intervals_go_on_until_a_signal(services, program):
+    watcher = program([LOOPLAG, "hist", "busy", "0.1", "--url", services.url],
+                      env=environment())
+    wait_for(lambda: watcher.stdout.count("loop = main\n") >= 3, 15, "three intervals")
+    watcher.send(signal.SIGINT)
+    assert (watcher.wait(5), watcher.stderr) == (0, "")
+
+
+def test_a_group_that_is_not_there_is_told(services):
+    result = hist(services, "nobody")
+    assert (result.status, result.stdout) == (1, "")
+    assert result.stderr == "looplag: no loops of 'nobody'; 'looplag ps' shows all groups\n"
+
+
+def test_the_api_refuses_what_it_does_not_know(daemon):
+    status, headers, body = daemon.get("/api/v1/histograms?loop=main")
+    assert (status, body) == (400, 'There is no parameter "loop"; there is group.\n')
+    status, headers, body = daemon.get("/api/v1/histograms")
+    assert status == 200 and headers["Content-Type"] == "application/json"
+    assert set(json.loads(body)) == {"bounds", "histograms"}
+
+
 # --- all verbs that ask ---
 
 
-@pytest.mark.parametrize("words", [["ps"], ["ps", "--json"]])
+@pytest.mark.parametrize("words", [["ps"], ["ps", "--json"], ["hist", "web"]])
 def test_without_a_daemon_they_say_what_to_do(words):
     url = f"http://127.0.0.1:{free_port()}"
     result = looplag(*words, "--url", url)
@@ -120,6 +193,10 @@ def test_without_a_daemon_they_say_what_to_do(words):
     (["ps", "--group", "(a"], r"--group '\(a': .+"),
     (["ps", "web"], "unexpected argument 'web'"),
     (["ps", "--urk"], "unknown option '--urk'"),
+    (["hist"], "it needs a group"),
+    (["hist", "web", "5s"], "the interval is from 0.1 to 86400 seconds, not '5s'"),
+    (["hist", "web", "5", "x"], "the count is a number from 1 on, not 'x'"),
+    (["hist", "web", "5", "1", "2"], "unexpected argument '2'"),
     (["ps", "--url", "localhost"], "--url takes http://HOST:PORT, not 'localhost'"),
 ])
 def test_mistakes_are_told_in_one_line(words, complaint):
@@ -136,8 +213,10 @@ def test_what_is_no_looplagd_is_told(daemon):
         result.stderr
 
 
-@pytest.mark.parametrize("words", [["ps"], ["ps", "--json"], ["ps", "--help"]])
+@pytest.mark.parametrize("words", [["ps"], ["ps", "--json"], ["ps", "--help"],
+                                   ["hist", "looplagd"], ["hist", "looplagd", "--json"]])
 def test_a_reader_that_goes_away_is_no_error(daemon, words):
+    wait_for(lambda: daemon.loop("looplagd"), 10, "looplagd has a loop")
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run([LOOPLAG, *words, "--url", daemon.url], stdout=writer,

@@ -33,6 +33,7 @@ keys=$(sed -n 's/^\t{SCHEMA_[A-Z]*, "\([a-z_]*\)".*/\1/p' "$srcdir/daemon/schema
 knows daemon/looplagd.8 "$keys"
 knows config/looplagd.yaml "$keys"
 knows cli/looplag.1 "$(options ./looplag doctor)"
+knows cli/looplag.1 "$(options ./looplag hist)"
 knows cli/looplag.1 "$(options ./looplag ps)"
 knows cli/looplag.1 "$(options ./looplag run)"
 knows cli/looplag.1 "$(options ./looplag stalls)"
