@@ -104,7 +104,7 @@ add_summary(struct metrics *metrics, struct metric_sample *sample)
 			quantiles[i], roll(9) ? some_number() : NAN};
 	sample->points = points;
 	sample->point_count = roll(COUNT(quantiles) + 1);
-	sample->count = roll(2) ? roll(100000) : some_number();
+	sample->count = roll(100000) / 8.0;
 	sample->sum = some_number();
 	metrics_add(metrics, sample);
 }
