@@ -230,6 +230,20 @@ begin_page(struct page *page)
 	return page->work != NULL;
 }
 
+/* There is no more of it. Returns 0, or -ENOMEM if not all of it is there. */
+static int
+end_body(struct page *page)
+{
+	bool failed;
+
+	if (!page->out)
+		return 0;
+	failed = ferror(page->out);
+	failed |= fclose(page->out) != 0;
+	page->out = NULL;
+	return failed ? -ENOMEM : 0;
+}
+
 /* Answer all who have waited for it. */
 static void
 finish_page(struct page *page, int error)
@@ -239,9 +253,8 @@ finish_page(struct page *page, int error)
 	if (page->work)
 		page->work->free(page->work);
 	page->work = NULL;
-	if ((page->out && fclose(page->out)) || error)
+	if (end_body(page) < 0 || error)
 		page->reply.status = 0;
-	page->out = NULL;
 	TAILQ_REMOVE(&page->queue->queued, page, entry);
 	TAILQ_INSERT_TAIL(&page->queue->made, page, entry);
 	page->made_ns = event_now_ns();
@@ -274,10 +287,7 @@ write_rest(struct page *page)
 	struct http_work *work = page->work;
 	int r = work && work->write ? work->write(work, page->out) : 0;
 
-	if (fclose(page->out) && r == 0)
-		r = -ENOMEM;
-	page->out = NULL;
-	return r;
+	return r < 0 ? r : end_body(page);
 }
 
 static void
@@ -353,7 +363,7 @@ make_some(void *arg)
 		int r;
 
 		if (!page->body)
-			wait_ns = make_room(queue, started_ns);
+			wait_ns = make_room(queue, event_now_ns());
 		if (wait_ns)
 			break;
 		r = page->body ? page->work->step(page->work, page->out)
