@@ -259,7 +259,7 @@ static const struct {
 	const char *help;
 	add_fn add;
 } series_families[] = {
-	{METRIC_HISTOGRAM, "looplag_delay_seconds",
+	{METRIC_TIME_HISTOGRAM, "looplag_delay_seconds",
 		"How long an event that arrives at a random moment waits until its loop "
 		"attends to it; counted in seconds of loop life, not in events.",
 		add_delay},

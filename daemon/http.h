@@ -4,10 +4,10 @@
  * PUT where that is the route's, everything else with 405, and unknown paths with 404.
  *
  * Whatever clients do, each turn of the loop stays short and memory bounded: few
- * connections are accepted at a time, and few are kept; a page that takes long is made in
- * steps, and compressed in another thread for those who want that, one page after the other,
- * and all who want the same one share it; what is made and read too slowly makes room for
- * what is asked for next.
+ * connections are accepted at a time, and few are kept; a page that takes long is found out
+ * in steps, and written and compressed in another thread, one page after the other, and all
+ * who want the same one share it; what is made and read too slowly makes room for what is
+ * asked for next.
  */
 #ifndef LOOPLAG_DAEMON_HTTP_H
 #define LOOPLAG_DAEMON_HTTP_H
@@ -37,9 +37,12 @@ struct http_reply {
 
 /* A page that is made in steps. */
 struct http_work {
-	/* Write some more of it, for less than a millisecond if that can be. Returns 1
-	 * while there is more, 0 when it is whole, or -errno. */
+	/* Do some more of it, for less than a millisecond if that can be. Returns 1
+	 * while there is more, 0 when there is not, or -errno. */
 	int (*step)(struct http_work *work, FILE *out);
+	/* Write, in another thread, what is to be written after the last step. Returns 0 or
+	 * -errno. NULL: nothing is. */
+	int (*write)(struct http_work *work, FILE *out);
 	void (*free)(struct http_work *work);
 };
 

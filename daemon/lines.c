@@ -215,16 +215,30 @@ add_points(struct lines *lines, const char *suffix, const char *bound_name,
 	}
 }
 
+static void
+add_totals(struct lines *lines, const struct metric_sample *sample)
+{
+	add_line(lines, "_sum", NULL, NULL, sample->sum, NULL);
+	add_line(lines, "_count", NULL, NULL, sample->count, NULL);
+}
+
+static void
+begin(struct lines *lines, FILE *out, const char *name,
+	const struct metric_sample *sample)
+{
+	lines->out = out;
+	lines->name = name;
+	lines->used = 0;
+	prepare(lines, sample);
+}
+
 void
 lines_write(FILE *out, const struct metric_family *family,
 	const struct metric_sample *sample, bool with_exemplars)
 {
 	struct lines lines;
 
-	lines.out = out;
-	lines.name = family->name;
-	lines.used = 0;
-	prepare(&lines, sample);
+	begin(&lines, out, family->name, sample);
 	switch (family->type) {
 	case METRIC_COUNTER:
 	case METRIC_GAUGE:
@@ -232,15 +246,35 @@ lines_write(FILE *out, const struct metric_family *family,
 		add_line(&lines, "", NULL, NULL, sample->value, NULL);
 		break;
 	case METRIC_HISTOGRAM:
+	case METRIC_TIME_HISTOGRAM:
 		add_points(&lines, "_bucket", "le", sample, with_exemplars);
+		add_totals(&lines, sample);
 		break;
 	case METRIC_SUMMARY:
 		add_points(&lines, "", "quantile", sample, false);
+		add_totals(&lines, sample);
 		break;
 	}
-	if (family->type == METRIC_HISTOGRAM || family->type == METRIC_SUMMARY) {
-		add_line(&lines, "_sum", NULL, NULL, sample->sum, NULL);
-		add_line(&lines, "_count", NULL, NULL, sample->count, NULL);
-	}
+	flush(&lines);
+}
+
+void
+lines_write_buckets(FILE *out, const char *name, const struct metric_sample *sample)
+{
+	struct lines lines;
+
+	begin(&lines, out, name, sample);
+	add_points(&lines, "", "le", sample, false);
+	flush(&lines);
+}
+
+void
+lines_write_value(
+	FILE *out, const char *name, const struct metric_sample *sample, double value)
+{
+	struct lines lines;
+
+	begin(&lines, out, name, sample);
+	add_line(&lines, "", NULL, NULL, value, NULL);
 	flush(&lines);
 }

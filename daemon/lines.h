@@ -19,6 +19,13 @@ void
 lines_write(FILE *out, const struct metric_family *family,
 	const struct metric_sample *sample, bool with_exemplars);
 
+/* Write parts of a histogram as lines of that name: the buckets alone; or one value. */
+void
+lines_write_buckets(FILE *out, const char *name, const struct metric_sample *sample);
+void
+lines_write_value(
+	FILE *out, const char *name, const struct metric_sample *sample, double value);
+
 /* Write with a backslash before each of the special characters; a line feed becomes n. */
 void
 lines_write_escaped(FILE *out, const char *text, const char *special);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The model of what is exported: growing arrays of families and samples, and the arrays
- * that samples have. */
+/* The model of what is exported: growing arrays of families and samples, and what samples
+ * point to. */
 
 #include "config.h"
 
@@ -24,6 +24,7 @@ struct metrics {
 	struct chunk *chunks; /* the one in use first */
 	struct metric_family *families;
 	size_t count;
+	const char *values[METRIC_LABELS]; /* the last one of each label */
 	bool failed;
 };
 
@@ -77,7 +78,24 @@ own(struct metrics *metrics, const void **array, size_t count, size_t size)
 	*array = copy;
 }
 
-/* Give the sample arrays that stay as long as the metrics. */
+/* Give the sample label values that stay as long as the metrics; most have the values of
+ * the sample before. */
+static void
+own_values(struct metrics *metrics, struct metric_sample *sample)
+{
+	for (unsigned i = 0; i < METRIC_LABELS && sample->labels[i].name; i++) {
+		const char **last = &metrics->values[i];
+		const void *value = sample->labels[i].value;
+
+		if (!*last || strcmp(*last, value) != 0) {
+			own(metrics, &value, strlen(value) + 1, 1);
+			*last = value;
+		}
+		sample->labels[i].value = *last;
+	}
+}
+
+/* The same with its arrays. */
 static void
 own_arrays(struct metrics *metrics, struct metric_sample *sample)
 {
@@ -167,6 +185,7 @@ metrics_add_to(struct metrics *metrics, size_t index, const struct metric_sample
 	if (metrics->failed)
 		return;
 	family->samples = samples;
+	own_values(metrics, &copy);
 	own_arrays(metrics, &copy);
 	if (!metrics->failed)
 		family->samples[family->sample_count++] = copy;

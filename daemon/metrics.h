@@ -3,9 +3,9 @@
  * The model of what is exported: families of samples, independent of any format. Built
  * anew for each scrape, then given to a writer (text.h, openmetrics.h, protobuf.h).
  *
- * Names, help texts and label values are borrowed and must outlive the model; all else is
- * copied. Running out of memory is remembered (metrics_failed), so that whoever fills the
- * model need not look at each step.
+ * Names and help texts are constant; all else is copied, so that a model, once it is filled,
+ * may be written by any thread. Running out of memory is remembered (metrics_failed), so
+ * that whoever fills the model need not look at each step.
  */
 #ifndef LOOPLAG_DAEMON_METRICS_H
 #define LOOPLAG_DAEMON_METRICS_H
@@ -20,6 +20,7 @@ enum metric_type {
 	METRIC_GAUGE,
 	METRIC_INFO,
 	METRIC_HISTOGRAM,
+	METRIC_TIME_HISTOGRAM, /* what it counts is seconds, not things */
 	METRIC_SUMMARY
 };
 
@@ -101,7 +102,7 @@ void
 metrics_family(struct metrics *metrics, enum metric_type type, const char *name,
 	const char *help);
 
-/* Add a sample, and a copy of its arrays, to the last family, or to one by its index. */
+/* Add a copy of a sample to the last family, or to one by its index. */
 void
 metrics_add(struct metrics *metrics, const struct metric_sample *sample);
 void
@@ -111,11 +112,6 @@ metrics_add_to(
 /* Whether something is missing as memory ran out. */
 bool
 metrics_failed(const struct metrics *metrics);
-
-/* How far a writer has come; it begins with zeros. */
-struct metrics_position {
-	size_t family, sample;
-};
 
 /* For writers. */
 size_t

@@ -31,6 +31,8 @@
 #define QUEUED_PAGES 8
 /* Of pages that are made and not sent yet, before another one is begun. */
 #define MADE_BYTES (32u << 20)
+/* Those who read them have so long before they give way to it. */
+#define TAKING_NS 2000000000ull
 
 /* A request, until its answer is sent. */
 struct answer {
@@ -53,9 +55,10 @@ struct page {
 	struct body *body; /* NULL: it is not begun */
 	FILE *out;         /* that adds to it */
 	struct http_work *work;
-	bool packing; /* the body is being compressed */
-	bool packed;  /* it is */
+	bool writing; /* another thread has it */
+	bool packed;  /* it is compressed */
 	bool made;    /* and all its answers are handed over */
+	uint64_t made_ns;
 };
 
 TAILQ_HEAD(pages_list, page);
@@ -66,8 +69,8 @@ struct page_queue {
 	void *fn_arg;                    /* of the routes' functions */
 	void (*leave)(void *arg);
 	void *arg;
-	struct event_watch *making; /* or NULL: there is nothing to be made */
-	struct worker *worker;      /* that compresses */
+	struct event_watch *making; /* or NULL: nothing is to be done for now */
+	struct worker *worker;      /* that writes and compresses */
 	struct pages_list queued, made;
 	size_t waiting; /* answers whose pages are not made yet */
 	uint64_t slow;
@@ -85,14 +88,33 @@ page_free(struct page *page)
 	free(page);
 }
 
+static void
+make_some(void *arg);
+
+/* Make what is to be made, when there is room for it. */
+static void
+go_on(struct page_queue *queue, uint64_t after_ns)
+{
+	const struct page *page = TAILQ_FIRST(&queue->queued);
+
+	event_watch_free(queue->making);
+	queue->making = page && !page->writing
+				? event_after(queue->loop, after_ns, make_some, queue)
+				: NULL;
+}
+
 /* Free the page if it was made and nobody has any of it to come. */
 static void
 release(struct page *page)
 {
+	struct page_queue *queue = page->queue;
+
 	if (!page->made || !TAILQ_EMPTY(&page->answers))
 		return;
-	if (page->queue)
-		TAILQ_REMOVE(&page->queue->made, page, entry);
+	if (queue) {
+		TAILQ_REMOVE(&queue->made, page, entry);
+		go_on(queue, 0);
+	}
 	page_free(page);
 }
 
@@ -170,9 +192,10 @@ send_answer(struct answer *answer)
 	piece_cb(NULL, 0, answer);
 }
 
-/* While too much is made and not taken, give up those who read the oldest page. */
-static void
-make_room(struct page_queue *queue)
+/* While too much is made and not taken, give up those who read the oldest page, if they had
+ * their time. Returns 0, or how long it is until there will be room. */
+static uint64_t
+make_room(struct page_queue *queue, uint64_t now_ns)
 {
 	size_t bytes = 0;
 	struct answer *answer;
@@ -182,12 +205,15 @@ make_room(struct page_queue *queue)
 		bytes += body_bytes(page->body);
 	TAILQ_FOREACH (page, &queue->made, entry) {
 		if (bytes <= MADE_BYTES)
-			return;
+			return 0;
+		if (now_ns - page->made_ns < TAKING_NS)
+			return TAKING_NS - (now_ns - page->made_ns);
 		bytes -= body_bytes(page->body);
 		TAILQ_FOREACH (answer, &page->answers, entry)
 			queue->slow +=
 				connections_shut(queue->connections, answer->connection);
 	}
+	return 0;
 }
 
 /* Returns 1 while there is more to be made, 0 when the page is whole, or -errno. */
@@ -196,7 +222,6 @@ begin_page(struct page *page)
 {
 	struct page_queue *queue = page->queue;
 
-	make_room(queue);
 	page->body = body_new(&page->out);
 	if (!page->body)
 		return -ENOMEM;
@@ -205,52 +230,18 @@ begin_page(struct page *page)
 	return page->work != NULL;
 }
 
-/* A page that is compressed in another thread. */
-struct packing {
-	struct worker_job head; /* first */
-	struct page *page;
-	struct body *packed; /* NULL: it is not, or there was no memory */
-};
-
-static void
-pack(struct worker_job *head)
+/* There is no more of it. Returns 0, or -ENOMEM if not all of it is there. */
+static int
+end_body(struct page *page)
 {
-	struct packing *packing = (struct packing *)head;
+	bool failed;
 
-	packing->packed = gzip_pack(packing->page->body);
-}
-
-static void
-drop_packing(struct worker_job *head)
-{
-	struct packing *packing = (struct packing *)head;
-
-	body_free(packing->packed);
-	free(packing);
-}
-
-static void
-end_packing(struct worker_job *head);
-
-/* The page is whole: have it compressed, if that is wanted and worth it. Until then no other
- * page is made. Returns whether it will be. */
-static bool
-begin_packing(struct page *page)
-{
-	struct packing *packing;
-
-	if (!page->request.gzip || body_bytes(page->body) < GZIP_WORTH_BYTES)
-		return false;
-	packing = calloc(1, sizeof(*packing));
-	if (!packing)
-		return false;
-	packing->head = (struct worker_job){
-		.work = pack, .done = end_packing, .drop = drop_packing};
-	packing->page = page;
-	page->packing = worker_submit(page->queue->worker, &packing->head) == 0;
-	if (!page->packing)
-		free(packing);
-	return page->packing;
+	if (!page->out)
+		return 0;
+	failed = ferror(page->out);
+	failed |= fclose(page->out) != 0;
+	page->out = NULL;
+	return failed ? -ENOMEM : 0;
 }
 
 /* Answer all who have waited for it. */
@@ -262,11 +253,11 @@ finish_page(struct page *page, int error)
 	if (page->work)
 		page->work->free(page->work);
 	page->work = NULL;
-	if ((page->out && fclose(page->out)) || error)
+	if (end_body(page) < 0 || error)
 		page->reply.status = 0;
-	page->out = NULL;
 	TAILQ_REMOVE(&page->queue->queued, page, entry);
 	TAILQ_INSERT_TAIL(&page->queue->made, page, entry);
+	page->made_ns = event_now_ns();
 	for (answer = TAILQ_FIRST(&page->answers); answer; answer = next) {
 		next = TAILQ_NEXT(answer, entry);
 		send_answer(answer);
@@ -275,30 +266,89 @@ finish_page(struct page *page, int error)
 	release(page);
 }
 
-static void
-make_some(void *arg);
+/* A page that is written in another thread, or compressed there, or both. */
+struct writing {
+	struct worker_job head; /* first */
+	struct page *page;
+	struct body *packed; /* NULL: it is not, or there was no memory */
+	int error;
+};
 
-/* Make what is to be made. */
-static void
-go_on(struct page_queue *queue)
+static bool
+worth_packing(const struct page *page)
 {
-	const struct page *page = TAILQ_FIRST(&queue->queued);
-
-	if (page && !page->packing && !queue->making)
-		queue->making = event_after(queue->loop, 0, make_some, queue);
+	return page->request.gzip && body_bytes(page->body) >= GZIP_WORTH_BYTES;
 }
 
-/* There is no more to write. */
-static void
-close_page(struct page *page)
+/* Write the rest of the page, and have no more of it. */
+static int
+write_rest(struct page *page)
 {
-	bool good = !fclose(page->out);
+	struct http_work *work = page->work;
+	int r = work && work->write ? work->write(work, page->out) : 0;
 
-	page->out = NULL;
-	if (!good)
-		finish_page(page, -ENOMEM);
-	else if (!begin_packing(page))
-		finish_page(page, 0);
+	return r < 0 ? r : end_body(page);
+}
+
+static void
+write_page(struct worker_job *head)
+{
+	struct writing *writing = (struct writing *)head;
+
+	writing->error = write_rest(writing->page);
+	if (!writing->error && worth_packing(writing->page))
+		writing->packed = gzip_pack(writing->page->body);
+}
+
+static void
+drop_writing(struct worker_job *head)
+{
+	struct writing *writing = (struct writing *)head;
+
+	body_free(writing->packed);
+	free(writing);
+}
+
+static void
+end_writing(struct worker_job *head)
+{
+	struct writing *writing = (struct writing *)head;
+	struct page *page = writing->page;
+	struct page_queue *queue = page->queue;
+	int error = writing->error;
+
+	page->writing = false;
+	page->packed = writing->packed;
+	if (writing->packed) {
+		body_free(page->body);
+		page->body = writing->packed;
+		writing->packed = NULL;
+	}
+	drop_writing(head);
+	finish_page(page, error);
+	go_on(queue, 0);
+}
+
+/* There are no more steps: do the rest in another thread, if that takes long. Until it is
+ * done no other page is begun. */
+static void
+end_steps(struct page *page)
+{
+	struct writing *writing = NULL;
+
+	fflush(page->out); /* that its length may be seen */
+	if ((page->work && page->work->write) || worth_packing(page))
+		writing = calloc(1, sizeof(*writing));
+	if (writing) {
+		writing->head = (struct worker_job){
+			.work = write_page, .done = end_writing, .drop = drop_writing};
+		writing->page = page;
+		page->writing = worker_submit(page->queue->worker, &writing->head) == 0;
+	}
+	if (page->writing)
+		return;
+	free(writing);
+	finish_page(page, write_rest(page));
 }
 
 /* Make pages, or a part of one. */
@@ -306,42 +356,26 @@ static void
 make_some(void *arg)
 {
 	struct page_queue *queue = arg;
-	uint64_t started_ns = event_now_ns();
+	uint64_t started_ns = event_now_ns(), wait_ns = 0;
 	struct page *page;
 
-	event_watch_free(queue->making);
-	queue->making = NULL;
-	while ((page = TAILQ_FIRST(&queue->queued)) && !page->packing) {
-		int r = page->body ? page->work->step(page->work, page->out)
-				   : begin_page(page);
+	while ((page = TAILQ_FIRST(&queue->queued)) && !page->writing) {
+		int r;
 
+		if (!page->body)
+			wait_ns = make_room(queue, event_now_ns());
+		if (wait_ns)
+			break;
+		r = page->body ? page->work->step(page->work, page->out)
+			       : begin_page(page);
 		if (r == 0)
-			close_page(page);
+			end_steps(page);
 		else if (r < 0)
 			finish_page(page, r);
 		if (event_now_ns() - started_ns >= SLICE_NS)
 			break;
 	}
-	go_on(queue);
-}
-
-static void
-end_packing(struct worker_job *head)
-{
-	struct packing *packing = (struct packing *)head;
-	struct page *page = packing->page;
-	struct page_queue *queue = page->queue;
-
-	page->packing = false;
-	page->packed = packing->packed;
-	if (packing->packed) {
-		body_free(page->body);
-		page->body = packing->packed;
-		packing->packed = NULL;
-	}
-	drop_packing(head);
-	finish_page(page, 0);
-	go_on(queue);
+	go_on(queue, wait_ns);
 }
 
 /* Make a page that is no work. */
@@ -450,8 +484,8 @@ page_queue_add(struct page_queue *queue, const struct http_route *route,
 	queue->waiting++;
 	if (!route->queued)
 		make_at_once(page);
-	else
-		go_on(queue);
+	else if (!queue->making)
+		go_on(queue, 0);
 	return 0;
 }
 

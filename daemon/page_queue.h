@@ -2,7 +2,8 @@
 /*
  * The pages of the HTTP server from when they are asked for until they are sent.
  *
- *	request -> page in the queue -> made in steps -> its answers are sent -> freed
+ *	request -> page in the queue -> steps -> written, compressed -> sent -> freed
+ *	                                        (in another thread)
  *
  * Requests that find a page in the queue which is not begun yet share it: what they get
  * was all found out after they came. One page is made after the other.

@@ -21,8 +21,6 @@
 #include "daemon/metrics.h"
 #include "daemon/metrics.pb-c.h"
 
-#define SAMPLES_AT_ONCE 16
-#define PART_BYTES 32768
 /* The tag of MetricFamily.metric: field 4, with a length. */
 #define METRIC_TAG 0x22
 #define VARINT_BYTES 10
@@ -38,6 +36,7 @@ static const Prometheus__MetricType types[] = {
 	[METRIC_GAUGE] = PROMETHEUS__METRIC_TYPE__GAUGE,
 	[METRIC_INFO] = PROMETHEUS__METRIC_TYPE__GAUGE,
 	[METRIC_HISTOGRAM] = PROMETHEUS__METRIC_TYPE__HISTOGRAM,
+	[METRIC_TIME_HISTOGRAM] = PROMETHEUS__METRIC_TYPE__HISTOGRAM,
 	[METRIC_SUMMARY] = PROMETHEUS__METRIC_TYPE__SUMMARY,
 };
 
@@ -72,34 +71,12 @@ struct messages {
 	double counts[METRIC_BUCKETS_MAX];
 };
 
-struct protobuf {
-	const struct metrics *metrics;
-	struct metrics_position position;
-	uint8_t *family; /* as much of it as there is */
+/* A family on its way. */
+struct family {
+	uint8_t *data; /* as much of it as there is */
 	size_t bytes, room;
-	bool whole;
-	size_t written; /* of its bytes */
 	struct messages messages;
 };
-
-struct protobuf *
-protobuf_new(const struct metrics *metrics)
-{
-	struct protobuf *protobuf = calloc(1, sizeof(*protobuf));
-
-	if (protobuf)
-		protobuf->metrics = metrics;
-	return protobuf;
-}
-
-void
-protobuf_free(struct protobuf *protobuf)
-{
-	if (!protobuf)
-		return;
-	free(protobuf->family);
-	free(protobuf);
-}
 
 /* The library's strings are not const; it only reads them. */
 static char *
@@ -325,6 +302,7 @@ set_metric(struct messages *m, enum metric_type type, const struct metric_sample
 		m->metric.gauge = &m->gauge;
 		break;
 	case METRIC_HISTOGRAM:
+	case METRIC_TIME_HISTOGRAM:
 		set_histogram(m, sample);
 		break;
 	case METRIC_SUMMARY:
@@ -347,50 +325,50 @@ print_varint(uint64_t value, uint8_t ret_bytes[VARINT_BYTES])
 /* Where another message may be added to the family, with a head before it; NULL without
  * memory. */
 static uint8_t *
-make_room(struct protobuf *protobuf)
+make_room(struct family *family)
 {
-	size_t room = protobuf->room ? protobuf->room : 2 * MESSAGE_BYTES;
+	size_t room = family->room ? family->room : 2 * MESSAGE_BYTES;
 	uint8_t *larger;
 
-	while (room - protobuf->bytes < MESSAGE_BYTES)
+	while (room - family->bytes < MESSAGE_BYTES)
 		room *= 2;
-	if (room != protobuf->room) {
-		larger = realloc(protobuf->family, room);
+	if (room != family->room) {
+		larger = realloc(family->data, room);
 		if (!larger)
 			return NULL;
-		protobuf->family = larger;
-		protobuf->room = room;
+		family->data = larger;
+		family->room = room;
 	}
-	return protobuf->family + protobuf->bytes;
+	return family->data + family->bytes;
 }
 
 static int
-begin_family(struct protobuf *protobuf, const struct metric_family *family)
+begin_family(struct family *family, const struct metric_family *from)
 {
 	Prometheus__MetricFamily message = PROMETHEUS__METRIC_FAMILY__INIT;
-	const char *unit = metrics_unit(family);
+	const char *unit = metrics_unit(from);
 	uint8_t *to;
 
-	message.name = borrowed(family->name);
-	message.help = borrowed(family->help);
-	message.type = types[family->type];
+	message.name = borrowed(from->name);
+	message.help = borrowed(from->help);
+	message.type = types[from->type];
 	if (unit)
 		message.unit = borrowed(unit);
-	protobuf->bytes = 0;
-	to = make_room(protobuf);
+	family->bytes = 0;
+	to = make_room(family);
 	if (!to)
 		return -ENOMEM;
-	protobuf->bytes = protobuf_c_message_pack(&message.base, to);
+	family->bytes = protobuf_c_message_pack(&message.base, to);
 	return 0;
 }
 
 /* Its length is known only then: to find it before would take as long once more. */
 static int
-add_sample(struct protobuf *protobuf, enum metric_type type,
-	const struct metric_sample *sample)
+add_sample(
+	struct family *family, enum metric_type type, const struct metric_sample *sample)
 {
-	struct messages *m = &protobuf->messages;
-	uint8_t *to = make_room(protobuf);
+	struct messages *m = &family->messages;
+	uint8_t *to = make_room(family);
 	size_t bytes, head;
 
 	if (!to)
@@ -400,61 +378,40 @@ add_sample(struct protobuf *protobuf, enum metric_type type,
 	*to = METRIC_TAG;
 	head = 1 + print_varint(bytes, to + 1);
 	memmove(to + head, to + HEAD_BYTES, bytes);
-	protobuf->bytes += head + bytes;
+	family->bytes += head + bytes;
 	return 0;
 }
 
-/* Write a part of the family, after its length. Returns whether it was the last one. */
-static bool
-write_part(struct protobuf *protobuf, FILE *out)
+static int
+write_family(FILE *out, struct family *family, const struct metric_family *from)
 {
-	size_t left = protobuf->bytes - protobuf->written;
-	size_t part = left < PART_BYTES ? left : PART_BYTES;
 	uint8_t length[VARINT_BYTES];
+	int r = begin_family(family, from);
 
-	if (!protobuf->written)
-		fwrite_unlocked(length, 1, print_varint(protobuf->bytes, length), out);
-	fwrite_unlocked(protobuf->family + protobuf->written, 1, part, out);
-	protobuf->written += part;
-	return part == left;
-}
-
-static void
-next_family(struct protobuf *protobuf)
-{
-	protobuf->position =
-		(struct metrics_position){.family = protobuf->position.family + 1};
-	protobuf->whole = false;
-	protobuf->written = 0;
+	for (size_t i = 0; r == 0 && i < from->sample_count; i++)
+		r = add_sample(family, from->type, &from->samples[i]);
+	if (r < 0)
+		return r;
+	fwrite_unlocked(length, 1, print_varint(family->bytes, length), out);
+	fwrite_unlocked(family->data, 1, family->bytes, out);
+	return 0;
 }
 
 int
-protobuf_write_some(struct protobuf *protobuf, FILE *out)
+protobuf_write(FILE *out, const struct metrics *metrics)
 {
-	struct metrics_position *position = &protobuf->position;
-	const struct metric_family *family;
-	unsigned written = 0;
-	int r = 0;
+	struct family *family = calloc(1, sizeof(*family));
+	int r = family ? 0 : -ENOMEM;
 
-	if (position->family == metrics_count(protobuf->metrics))
-		return 0;
-	family = metrics_get(protobuf->metrics, position->family);
-	if (protobuf->whole) {
-		if (write_part(protobuf, out))
-			next_family(protobuf);
-		return position->family < metrics_count(protobuf->metrics);
+	for (size_t i = 0; r == 0 && i < metrics_count(metrics); i++) {
+		const struct metric_family *from = metrics_get(metrics, i);
+
+		/* One without any would be a family of nothing, and a mistake to some. */
+		if (from->sample_count)
+			r = write_family(out, family, from);
 	}
-	if (!position->sample)
-		r = begin_family(protobuf, family);
-	while (r == 0 && position->sample < family->sample_count &&
-		written++ < SAMPLES_AT_ONCE)
-		r = add_sample(
-			protobuf, family->type, &family->samples[position->sample++]);
-	if (r < 0)
-		return r;
-	protobuf->whole = position->sample == family->sample_count;
-	/* One without any would be a family of nothing, and a mistake to some. */
-	if (!family->sample_count)
-		next_family(protobuf);
-	return position->family < metrics_count(protobuf->metrics);
+	if (family)
+		free(family->data);
+	free(family);
+	return r;
 }

@@ -9,21 +9,13 @@
 #include <stdio.h>
 
 struct metrics;
-struct protobuf;
 
 #define PROTOBUF_CONTENT_TYPE                                                        \
 	"application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; " \
 	"encoding=delimited"
 
-/* A writer of these metrics, which are borrowed. NULL without memory. */
-struct protobuf *
-protobuf_new(const struct metrics *metrics);
-void
-protobuf_free(struct protobuf *protobuf);
-
-/* Write on, a few dozen samples or some more. Returns 1 while there is more to write, 0 when
- * all is written, or -ENOMEM. */
-int
-protobuf_write_some(struct protobuf *protobuf, FILE *out);
+/* Returns 0 or -ENOMEM. */
+__attribute__((warn_unused_result)) int
+protobuf_write(FILE *out, const struct metrics *metrics);
 
 #endif

@@ -34,13 +34,11 @@ struct slow_page {
 	int (*tell)(struct slow_page *page, size_t group, FILE *out); /* or NULL */
 	int (*finish)(struct slow_page *page, FILE *out);
 	size_t group; /* to be told of next */
-	bool begun, read, saved;
+	bool begun, read;
 	struct metrics *metrics; /* or NULL */
 	size_t prom_client;      /* the index of its first family, if it is wanted */
 	struct exporter_options options;
 	enum accept_format format;
-	struct metrics_position position;
-	struct protobuf *protobuf;         /* NULL: another format */
 	struct api_histograms *histograms; /* or NULL */
 	struct api_stalls *stalls;         /* or NULL */
 };
@@ -79,7 +77,6 @@ free_page(struct http_work *work)
 {
 	struct slow_page *page = (struct slow_page *)work;
 
-	protobuf_free(page->protobuf);
 	metrics_free(page->metrics);
 	api_histograms_free(page->histograms);
 	api_stalls_free(page->stalls);
@@ -112,43 +109,46 @@ tell_metrics(struct slow_page *page, size_t group, FILE *out)
 	return 0;
 }
 
-/* Write some more. Returns 1 while there is more, 0 or -errno. */
-static int
-write_metrics(struct slow_page *page, FILE *out)
-{
-	switch (page->format) {
-	case ACCEPT_TEXT:
-		return text_write_some(out, page->metrics, &page->position);
-	case ACCEPT_OPENMETRICS:
-		return openmetrics_write_some(out, page->metrics, &page->position);
-	case ACCEPT_PROTOBUF:
-		break;
-	}
-	return protobuf_write_some(page->protobuf, out);
-}
-
-/* Collect the rest, and write all of it. */
+/* Collect the rest. */
 static int
 finish_metrics(struct slow_page *page, FILE *out)
 {
 	const struct slow_pages_sources *sources = page->sources;
+	struct collector_stats stats = collector_stats(sources->collector);
+	struct process_stats process = process_read();
 
-	if (!page->saved) {
-		struct collector_stats stats = collector_stats(sources->collector);
-		struct process_stats process = process_read();
+	exporter_finish(
+		page->metrics, collector_groups(sources->collector), &stats, &process);
+	processes_collect(collector_processes(sources->collector), page->metrics,
+		sources->booted_seconds);
+	alerting_collect(sources->alerting, page->metrics);
+	reload_collect(sources->reload, page->metrics);
+	http_collect(sources->http, page->metrics);
+	collector_save(sources->collector);
+	return metrics_failed(page->metrics) ? -ENOMEM : 0;
+}
 
-		exporter_finish(page->metrics, collector_groups(sources->collector),
-			&stats, &process);
-		processes_collect(collector_processes(sources->collector), page->metrics,
-			sources->booted_seconds);
-		alerting_collect(sources->alerting, page->metrics);
-		reload_collect(sources->reload, page->metrics);
-		http_collect(sources->http, page->metrics);
-		collector_save(sources->collector);
-		page->saved = true;
-		return metrics_failed(page->metrics) ? -ENOMEM : 1;
+/* Write what was collected, in another thread. */
+static int
+write_metrics(struct http_work *work, FILE *out)
+{
+	struct slow_page *page = (struct slow_page *)work;
+	int r = 0;
+
+	switch (page->format) {
+	case ACCEPT_TEXT:
+		text_write(out, page->metrics);
+		break;
+	case ACCEPT_OPENMETRICS:
+		openmetrics_write(out, page->metrics);
+		break;
+	case ACCEPT_PROTOBUF:
+		r = protobuf_write(out, page->metrics);
+		break;
 	}
-	return write_metrics(page, out);
+	metrics_free(page->metrics);
+	page->metrics = NULL;
+	return r;
 }
 
 /* As it is configured now: the page stays the same when that changes meanwhile. */
@@ -175,6 +175,7 @@ slow_pages_metrics(const struct slow_pages_sources *sources, enum accept_format 
 
 	if (!page)
 		return NULL;
+	page->work.write = write_metrics;
 	page->tell = tell_metrics;
 	page->finish = finish_metrics;
 	page->format = format;
@@ -182,9 +183,7 @@ slow_pages_metrics(const struct slow_pages_sources *sources, enum accept_format 
 	page->metrics = exporter_begin();
 	if (page->metrics && sources->prom_client)
 		page->prom_client = prom_client_begin(page->metrics);
-	if (page->metrics && format == ACCEPT_PROTOBUF)
-		page->protobuf = protobuf_new(page->metrics);
-	if (page->metrics && (page->protobuf || format != ACCEPT_PROTOBUF))
+	if (page->metrics)
 		return &page->work;
 	free_page(&page->work);
 	return NULL;

@@ -494,7 +494,6 @@ END_TEST
 
 START_TEST(promtool_has_nothing_to_say_against_it)
 {
-	struct metrics_position position = {0};
 	FILE *promtool;
 
 	if (system("command -v promtool >/dev/null 2>&1")) {
@@ -506,8 +505,7 @@ START_TEST(promtool_has_nothing_to_say_against_it)
 	process = process_read();
 	collect();
 	promtool = popen("promtool check metrics 2>&1", "w");
-	while (text_write_some(promtool, metrics, &position))
-		;
+	text_write(promtool, metrics);
 	ck_assert_int_eq(pclose(promtool), 0);
 }
 END_TEST

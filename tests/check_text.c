@@ -16,14 +16,12 @@
 static char *
 text_of(struct metrics *metrics)
 {
-	struct metrics_position position = {0};
 	size_t length = 0;
 	char *text = NULL;
 	FILE *out = open_memstream(&text, &length);
 
 	ck_assert_ptr_nonnull(out);
-	while (text_write_some(out, metrics, &position))
-		;
+	text_write(out, metrics);
 	ck_assert_int_eq(fclose(out), 0);
 	metrics_free(metrics);
 	ck_assert_ptr_nonnull(text);

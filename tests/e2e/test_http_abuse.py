@@ -30,6 +30,8 @@ from harness import SANITIZED, Metrics, wait_for
 OWN_DELAY_LIMIT = float(os.environ.get("LOOPLAG_OWN_DELAY", "0.100"))
 IN_TIME = 5
 MEMORY_LIMIT = 64 << 20
+# What is made and not taken yet is no more than this, and who reads it has so many seconds.
+MADE_BYTES, TAKING_SECONDS = 32 << 20, 2
 CLOSE = "Host: x\r\nConnection: close\r\n\r\n"
 
 
@@ -315,16 +317,22 @@ def test_whoever_owes_a_request_or_takes_no_answer_has_half_a_minute(daemon):
 
 @pytest.mark.quiet
 def test_readers_that_read_nothing(start_daemon):
-    """Of one page after the other, each of megabytes; they give way to who asks next."""
+    """Of one page after the other, each of megabytes; they give way to who asks next, but
+    not before they had time to read."""
     @contextlib.contextmanager
     def deaf(daemon):
-        clients = []
+        clients, asked, answered = [], [], []
         with closing(clients):
             for _ in range(40):
                 clients.append(connect(daemon, 4096))
+                asked.append(time.monotonic())
                 clients[-1].sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert clients[-1].recv(15) == b"HTTP/1.1 200 OK"
+                answered.append(time.monotonic())
             assert refused(daemon)["slow"] > 0
+            kept = MADE_BYTES // len(daemon.get("/metrics")[2]) + 1
+            assert all(late - early >= TAKING_SECONDS
+                       for early, late in zip(asked, answered[kept:]))
             yield
 
     endure(start_daemon, deaf, crowded=(100, 4), limit=2 * MEMORY_LIMIT)

@@ -104,7 +104,7 @@ add_summary(struct metrics *metrics, struct metric_sample *sample)
 			quantiles[i], roll(9) ? some_number() : NAN};
 	sample->points = points;
 	sample->point_count = roll(COUNT(quantiles) + 1);
-	sample->count = roll(100000);
+	sample->count = roll(100000) / 8.0;
 	sample->sum = some_number();
 	metrics_add(metrics, sample);
 }
@@ -128,8 +128,7 @@ make_native(struct metric_native *native, struct metric_bucket *buckets, bool wh
 }
 
 static void
-add_histogram(
-	struct metrics *metrics, struct metric_sample *sample, bool whole, bool real)
+add_histogram(struct metrics *metrics, struct metric_sample *sample, bool whole)
 {
 	struct metric_bucket buckets[160];
 	struct metric_point points[METRIC_POINTS_MAX];
@@ -141,7 +140,7 @@ add_histogram(
 	sample->count = 0;
 	for (size_t i = 0; i <= count; i++) {
 		bound += (1 + roll(1000)) / (roll(2) ? 1000.0 : 64);
-		sample->count += real ? some_number() : roll(1000);
+		sample->count += whole ? roll(1000) : some_number();
 		points[i] = (struct metric_point){
 			i < count ? bound : INFINITY, sample->count};
 	}
@@ -181,7 +180,7 @@ made_up(unsigned seed)
 		{METRIC_INFO, "c_info", "About it."},
 		{METRIC_HISTOGRAM, "d_seconds", "Whole numbers."},
 		{METRIC_SUMMARY, "e_seconds", "Quantiles."},
-		{METRIC_HISTOGRAM, "f_seconds", "Real numbers."},
+		{METRIC_TIME_HISTOGRAM, "f_seconds", "Real numbers."},
 		{METRIC_COUNTER, "g_seconds_total", "Without a sample."},
 		{METRIC_COUNTER, "h_seconds_total", "Seconds."},
 	};
@@ -196,9 +195,10 @@ made_up(unsigned seed)
 		for (unsigned j = 0; j < count; j++) {
 			struct metric_sample sample = some_labels(j);
 
-			if (families[i].type == METRIC_HISTOGRAM)
-				add_histogram(
-					metrics, &sample, i == 3, i == 5 && seed % 2);
+			if (families[i].type == METRIC_HISTOGRAM ||
+				families[i].type == METRIC_TIME_HISTOGRAM)
+				add_histogram(metrics, &sample,
+					families[i].type == METRIC_HISTOGRAM);
 			else if (families[i].type == METRIC_SUMMARY)
 				add_summary(metrics, &sample);
 			else
@@ -231,7 +231,8 @@ simple(void)
 	struct metrics *metrics = metrics_new();
 	struct metric_sample sample = loop;
 
-	metrics_family(metrics, METRIC_HISTOGRAM, "looplag_delay_seconds", "The delay.");
+	metrics_family(
+		metrics, METRIC_TIME_HISTOGRAM, "looplag_delay_seconds", "The delay.");
 	sample.points = delay;
 	sample.point_count = COUNT(delay);
 	sample.exemplars = exemplars;
@@ -334,7 +335,7 @@ static json_t *
 model_json(const struct metrics *metrics)
 {
 	static const char *const types[] = {
-		"counter", "gauge", "info", "histogram", "summary"};
+		"counter", "gauge", "info", "histogram", "time histogram", "summary"};
 	json_t *families = json_array();
 
 	for (size_t i = 0; i < metrics_count(metrics); i++) {
@@ -376,8 +377,6 @@ finish(FILE *file)
 int
 main(int argc, char **argv)
 {
-	struct metrics_position text = {0}, openmetrics = {0};
-	struct protobuf *protobuf;
 	struct metrics *metrics;
 	json_t *model;
 	FILE *file;
@@ -386,18 +385,14 @@ main(int argc, char **argv)
 		error(2, 0, "usage: formats DIRECTORY SEED");
 	metrics = atoi(argv[2]) ? made_up((unsigned)atoi(argv[2])) : simple();
 	file = create(argv[1], "text");
-	while (text_write_some(file, metrics, &text))
-		;
+	text_write(file, metrics);
 	finish(file);
 	file = create(argv[1], "openmetrics");
-	while (openmetrics_write_some(file, metrics, &openmetrics))
-		;
+	openmetrics_write(file, metrics);
 	finish(file);
 	file = create(argv[1], "protobuf");
-	protobuf = protobuf_new(metrics);
-	while (protobuf_write_some(protobuf, file) > 0)
-		;
-	protobuf_free(protobuf);
+	if (protobuf_write(file, metrics))
+		error(1, ENOMEM, "protobuf");
 	finish(file);
 	file = create(argv[1], "model");
 	model = model_json(metrics);
