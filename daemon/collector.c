@@ -455,6 +455,12 @@ collector_save(struct collector *collector)
 	targets_keep_segments(collector->targets);
 }
 
+size_t
+collector_count_loops(const struct collector *collector)
+{
+	return targets_count_loops(collector->targets);
+}
+
 struct groups *
 collector_groups(struct collector *collector)
 {

@@ -114,6 +114,10 @@ collector_on_forget(struct collector *collector,
 void
 collector_save(struct collector *collector);
 
+/* How many loops live, as was seen last. */
+size_t
+collector_count_loops(const struct collector *collector);
+
 /* Borrowed; changes with every read. */
 struct groups *
 collector_groups(struct collector *collector);

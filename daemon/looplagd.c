@@ -35,11 +35,12 @@
 #include "daemon/reload.h"
 #include "daemon/sockets.h"
 #include "daemon/stall_log.h"
+#include "daemon/stalls.h"
+#include "daemon/status.h"
 #include "daemon/web_access.h"
 #include "probes/probe.h"
 
 #define OWN_GROUPNAME "looplagd"
-#define SERVING "Serving"
 #define MMAP_BYTES 131072
 
 _Static_assert(OPTIONS_ADDRESSES <= SOCKETS_HTTP && SOCKETS_HTTP <= HTTP_SOCKETS,
@@ -60,6 +61,7 @@ struct looplagd {
 	struct pages *pages;
 	struct web_access *access;
 	struct http *http;
+	struct status *status;
 	bool stopping;
 };
 
@@ -117,7 +119,7 @@ load_all(void *arg)
 	notify_reloading();
 	r = reload_again(daemon->reload, use_configuration, daemon);
 	web_access_look(daemon->access);
-	notify_ready(SERVING);
+	status_ready(daemon->status);
 	return r == 0 && web_access_good(daemon->access);
 }
 
@@ -457,6 +459,38 @@ stop_http(struct looplagd *daemon)
 	pages_free(daemon->pages);
 }
 
+static struct status_figures
+find_figures(void *arg)
+{
+	struct looplagd *daemon = arg;
+	const struct stalls *stalls = collector_stalls(daemon->collector);
+	struct status_figures figures = {
+		.groups = groups_count(collector_groups(daemon->collector)),
+		.loops = collector_count_loops(daemon->collector),
+	};
+
+	for (size_t i = 0; i < stalls_count(stalls); i++)
+		figures.stalled += stalls_at(stalls, i)->open;
+	return figures;
+}
+
+/* The service manager is told how we are; nobody is without that. */
+static int
+start_status(struct looplagd *daemon)
+{
+	daemon->status = status_new(daemon->loop, find_figures, daemon);
+	if (daemon->status)
+		return 0;
+	log_error("status", "cannot tell the service manager: out of memory");
+	return -1;
+}
+
+static void
+stop_status(struct looplagd *daemon)
+{
+	status_free(daemon->status);
+}
+
 static int
 serve(struct looplagd *daemon)
 {
@@ -478,7 +512,7 @@ serve(struct looplagd *daemon)
 	}
 	log_info("looplagd", "looplagd %s is ready, probes register on %s",
 		PACKAGE_VERSION, daemon->sockets.probe.path);
-	notify_ready(SERVING);
+	status_ready(daemon->status);
 	error = event_loop_run(daemon->loop);
 	notify_stopping();
 	if (error)
@@ -532,8 +566,10 @@ looplagd_run(const struct options *options)
 	start_journal();
 	if (!check_proc() && !load_configuration(&daemon) && !start_loop(&daemon) &&
 		!start_access(&daemon) && !start_sockets(&daemon) &&
-		!start_collector(&daemon) && !start_http(&daemon) && !serve(&daemon))
+		!start_collector(&daemon) && !start_http(&daemon) &&
+		!start_status(&daemon) && !serve(&daemon))
 		status = EXIT_SUCCESS;
+	stop_status(&daemon);
 	stop_http(&daemon);
 	stop_collector(&daemon);
 	stop_sockets(&daemon);

@@ -18,6 +18,26 @@ notify_ready(const char *status)
 }
 
 void
+notify_status(const char *status)
+{
+	(void)sd_notifyf(0, "STATUS=%s", status);
+}
+
+uint64_t
+notify_watchdog_ns(void)
+{
+	uint64_t us;
+
+	return sd_watchdog_enabled(0, &us) > 0 ? us * 1000 : 0;
+}
+
+void
+notify_alive(void)
+{
+	(void)sd_notify(0, "WATCHDOG=1");
+}
+
+void
 notify_reloading(void)
 {
 	struct timespec now;
@@ -38,6 +58,22 @@ notify_stopping(void)
 
 void
 notify_ready(const char *status)
+{
+}
+
+void
+notify_status(const char *status)
+{
+}
+
+uint64_t
+notify_watchdog_ns(void)
+{
+	return 0;
+}
+
+void
+notify_alive(void)
 {
 }
 

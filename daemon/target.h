@@ -172,10 +172,10 @@ target_set_older(struct target *target, struct target *older);
 struct target *
 target_older(const struct target *target);
 
-/* Whether a loop lives in it, as was known last; not one that has moved to a later
+/* How many loops live in it, as was known last, without those that have moved to a later
  * registration. */
-bool
-target_has_loops(const struct target *target);
+unsigned
+target_count_loops(const struct target *target);
 
 /* In a sweep of the groups: keep those that the target tells of. */
 void

@@ -321,14 +321,15 @@ target_slots_tell(const struct target *target)
 	}
 }
 
-bool
-target_has_loops(const struct target *target)
+unsigned
+target_count_loops(const struct target *target)
 {
+	unsigned count = 0;
+
 	for (uint32_t i = 0; i < reader_header(target->reader)->slot_count; i++)
-		if (target->slots[i] && target->slots[i]->alive &&
-			!target->slots[i]->moved)
-			return true;
-	return false;
+		count += target->slots[i] && target->slots[i]->alive &&
+			 !target->slots[i]->moved;
+	return count;
 }
 
 void

@@ -365,7 +365,7 @@ is_left(const struct entry *entry)
 	bool unseen = target_pidfd(entry->target) < 0 && target_pid(entry->target) <= 0;
 
 	/* The process's threads keep their records here when their loops have moved. */
-	if (entry->superseded && !target_has_loops(entry->target))
+	if (entry->superseded && !target_count_loops(entry->target))
 		return !family_has_living(family, true);
 	/* Its loops may still come back, wherever the process has registered since. */
 	if (target_is_absent(entry->target) && target_is_alive(entry->target))
@@ -451,6 +451,18 @@ targets_tell(struct targets *targets, const struct group *group)
 			is_counted(entry) + family_count(target_family(entry->target),
 						    is_registrant, targets));
 	}
+}
+
+size_t
+targets_count_loops(const struct targets *targets)
+{
+	struct entry *entry;
+	size_t count = 0;
+
+	TAILQ_FOREACH (entry, &targets->entries, entry)
+		if (!target_is_absent(entry->target))
+			count += target_count_loops(entry->target);
+	return count;
 }
 
 bool

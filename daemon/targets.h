@@ -11,6 +11,7 @@
 #define LOOPLAG_DAEMON_TARGETS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "daemon/collector.h"
@@ -86,6 +87,10 @@ targets_read_more(struct targets *targets, uint64_t now_ns);
  * it is known. NULL: no group, for those that are in none yet. */
 void
 targets_tell(struct targets *targets, const struct group *group);
+
+/* How many loops live in all of them, as was known last. */
+size_t
+targets_count_loops(const struct targets *targets);
 
 /* Read the next few of them, so that no time and no death is missed where nobody asks.
  * Returns whether there are more in this round. */

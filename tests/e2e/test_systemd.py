@@ -19,7 +19,7 @@ from harness import (BUILD, HOSTS, SOURCE, Metrics, delay_quantile, host_program
 from restarts import with_version
 from runs import compile_program
 
-NODE, REDIS = "lagging.service", "redis-server.service"
+NODE, REDIS, UNIT = "lagging.service", "redis-server.service", "looplagd.service"
 METRICS = "http://127.0.0.1:9923/metrics"
 STALLS = "http://127.0.0.1:9923/api/v1/stalls"
 BLOCKED_SECONDS = 0.120
@@ -165,6 +165,35 @@ def test_any_user_may_register_and_none_but_the_daemon_may_write(machine):
                      f"/run/looplag/doorbell _looplag {stat.S_IFREG | 0o644:x}"]
 
 
+def test_its_unit_is_locked_down(machine):
+    """As systemd rates it: below 1.5 of 10, where less is safer."""
+    machine.run("systemd-analyze", "security", "--no-pager", "--threshold=14", UNIT)
+
+
+def test_its_status_has_the_figures_of_now(machine):
+    def figures():
+        page = metrics(machine)
+        return (f"{len(page.series('looplag_group_processes'))} groups, "
+                f"{page.sum('looplag_group_loops'):.0f} loops, "
+                f"{page.sum('looplag_stalled_loops'):.0f} stalled")
+
+    def told():
+        return machine.property(UNIT, "StatusText")
+
+    machine.run("systemctl", "stop", NODE)  # so that nobody else is stalled
+    try:
+        wait_for(lambda: figures().endswith(", 0 stalled") and told() == figures(), 30,
+                 lambda: f"{told()} is {figures()}")
+        machine.outside("redis-cli", "config", "set", "busy-reply-threshold", "600000")
+        machine.run("systemd-run", "--unit=endless", "redis-cli", "eval", "while true do end",
+                    "0")
+        wait_for(lambda: figures().endswith(", 1 stalled") and told() == figures(), 30,
+                 lambda: f"{told()} is {figures()}")
+    finally:
+        machine.run("systemctl", "kill", "--kill-who=main", "--signal=KILL", REDIS)
+        machine.run("systemctl", "start", NODE)  # redis starts by itself
+
+
 def test_services_are_measured_under_the_names_of_their_units(machine):
     def told():
         answers(machine)
@@ -238,11 +267,10 @@ def test_a_reload_loads_the_file_in_its_place_all_or_nothing(machine):
     assert machine.property("looplagd.service", "MainPID") == pid
 
 
-def test_by_the_drop_in_of_the_manual_it_takes_stacks_of_native_programs(machine):
-    manual = (SOURCE / "daemon/looplagd.8").read_text()
-    (machine.root / "etc/systemd/system/looplagd.service.d").mkdir()
-    (machine.root / "etc/systemd/system/looplagd.service.d/stacks.conf").write_text(
-        re.search(r"^\[Service\]\nAmbient.*?(?=^\.Ed)", manual, re.M | re.S)[0])
+def test_by_a_drop_in_it_takes_stacks_of_native_programs(machine):
+    dropins = machine.root / "etc/systemd/system/looplagd.service.d"
+    dropins.mkdir()
+    shutil.copy(machine.root / "usr/share/looplag/native-stacks.conf", dropins)
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "restart", "looplagd.service", REDIS)
     wait_for(lambda: answers(machine) and measured(machine, REDIS), 30, "redis is measured")
@@ -268,16 +296,17 @@ ROUNDS = int(os.environ.get("LOOPLAG_RESTART_ROUNDS", "1"))
 class Turns:
     """Units of that, and looplagd, whom something happens to all the time."""
 
-    def __init__(self, machine):
-        self.machine, self.started, self.killed = machine, [], set()
-        shutil.copy(host_program("turns"), machine.root / "srv")
+    def __init__(self, machine, name=""):
+        self.machine, self.name, self.started, self.killed = machine, name, [], set()
+        if not (machine.root / "srv/turns").exists():
+            shutil.copy(host_program("turns"), machine.root / "srv")
         units = machine.root / "etc/systemd/system"
         (units / "turns@.service").write_text(TURNS_UNIT)
-        shutil.copytree(units / f"{REDIS}.d", units / "turns@.service.d")
+        shutil.copytree(units / f"{REDIS}.d", units / "turns@.service.d", dirs_exist_ok=True)
         machine.run("systemctl", "daemon-reload")
 
     def start(self):
-        self.started.append(f"turns@{len(self.started)}.service")
+        self.started.append(f"turns@{self.name}{len(self.started)}.service")
         self.machine.run("systemctl", "start", self.started[-1])
         wait_for(lambda: self.events(self.started[-1]) > 2, 10)
 
@@ -292,9 +321,6 @@ class Turns:
 
     def shown(self, unit):
         return metrics(self.machine).sum("looplag_events_total", groupname=unit)
-
-
-UNIT = "looplagd.service"
 
 
 def end_daemon(machine, how, meanwhile):
@@ -345,6 +371,30 @@ def test_counts_go_on_exactly_whatever_ends_the_daemon(machine):
     assert "history" not in said(machine).removeprefix(before)
     print(f"{6 * ROUNDS} ends of looplagd, {len(turns.killed)} of {len(turns.started)} targets, "
           f"{sum(map(turns.events, turns.started))} events")
+
+
+def test_a_looplagd_that_hangs_is_started_anew_and_counts_go_on(machine):
+    turns = Turns(machine, "hung")
+    dropin = machine.root / "etc/systemd/system/looplagd.service.d/hung.conf"
+    dropin.parent.mkdir(exist_ok=True)
+    dropin.write_text("[Service]\nWatchdogSec=2\n")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", UNIT)
+    turns.start()
+    [unit] = turns.started
+    shown = wait_for(lambda: turns.shown(unit), 10, "it is counted")
+    pid = machine.property(UNIT, "MainPID")
+    machine.run("systemctl", "kill", "--kill-who=main", "--signal=STOP", UNIT)
+    wait_for(lambda: machine.property(UNIT, "MainPID") not in ("0", pid)
+             and metrics(machine), 30, "the next looplagd", every=0.1)
+    assert f"Killing process {pid} (looplagd) with signal SIGABRT" in said(machine)
+    assert turns.shown(unit) >= shown
+    machine.run("systemctl", "kill", "--kill-who=main", "--signal=TERM", unit)
+    wait_for(lambda: turns.shown(unit) == turns.events(unit), 20,
+             lambda: f"{turns.shown(unit)} of {turns.events(unit)} are shown")
+    dropin.unlink()
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", UNIT)
 
 
 def doctor(machine, word):
