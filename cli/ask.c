@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/fetch.h"
-
 bool
 ask_is_possible(const char *verb, const char *path)
 {
@@ -39,25 +37,35 @@ ask_complain(const char *url, const char *what, int error, const char *words)
 }
 
 int
-ask_json(struct fetch *fetch, const char *url, const char *path, const char *array,
-	json_t **ret_answer)
+ask_get(struct fetch *fetch, const char *path, const char *array, json_t **ret_answer,
+	char ret_error[FETCH_ERROR_BYTES])
 {
-	char words[FETCH_ERROR_BYTES], *body;
-	json_t *answer = NULL;
-	int r = fetch_get(fetch, path, &body, words);
+	char *body;
+	json_t *answer;
+	int r = fetch_get(fetch, path, &body, ret_error);
 
-	if (r == 0) {
-		answer = json_loads(body, 0, NULL);
-		free(body);
-		snprintf(words, sizeof words, "it answers something else");
-		r = json_is_array(json_object_get(answer, array)) ? 0 : -EPROTO;
-	}
-	if (r == 0) {
+	if (r)
+		return r;
+	answer = json_loads(body, 0, NULL);
+	free(body);
+	if (json_is_array(json_object_get(answer, array))) {
 		*ret_answer = answer;
 		return 0;
 	}
 	json_decref(answer);
-	ask_complain(url, array, r, words);
+	snprintf(ret_error, FETCH_ERROR_BYTES, "it answers something else");
+	return -EPROTO;
+}
+
+int
+ask_json(struct fetch *fetch, const char *url, const char *path, const char *array,
+	json_t **ret_answer)
+{
+	char words[FETCH_ERROR_BYTES];
+	int r = ask_get(fetch, path, array, ret_answer, words);
+
+	if (r)
+		ask_complain(url, array, r, words);
 	return r;
 }
 

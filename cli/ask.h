@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-struct fetch;
+#include "cli/fetch.h"
 
 /* Whether this looplag can ask at all; if not, that is said, with the page that has the same
  * as JSON. */
@@ -19,7 +19,12 @@ void
 ask_complain(const char *url, const char *what, int error, const char *words);
 
 /* Get a page of JSON, an object with an array of that name, and give it to the caller.
- * Returns 0; -EINTR when a signal waits; or another -errno when it was said why. */
+ * Returns as fetch_get() does. */
+__attribute__((warn_unused_result)) int
+ask_get(struct fetch *fetch, const char *path, const char *array, json_t **ret_answer,
+	char ret_error[FETCH_ERROR_BYTES]);
+
+/* The same, and say why it fails, unless a signal waits. */
 __attribute__((warn_unused_result)) int
 ask_json(struct fetch *fetch, const char *url, const char *path, const char *array,
 	json_t **ret_answer);

@@ -25,6 +25,8 @@ struct fetch {
 	char words[CURL_ERROR_SIZE];
 	char *body;
 	size_t size;
+	bool (*gives_up)(void *arg); /* or NULL */
+	void *gives_up_arg;
 };
 
 bool
@@ -54,13 +56,16 @@ keep(char *data, size_t size, size_t count, void *arg)
 	return bytes;
 }
 
-/* Give up as soon as a signal waits for us. */
+/* Give up as soon as a signal waits for us, or somebody says so. */
 static int
 look_for_signals(void *arg, curl_off_t total_down, curl_off_t down, curl_off_t total_up,
 	curl_off_t up)
 {
+	const struct fetch *fetch = arg;
 	sigset_t waiting;
 
+	if (fetch->gives_up && fetch->gives_up(fetch->gives_up_arg))
+		return 1;
 	return !sigpending(&waiting) && (sigismember(&waiting, SIGINT) == 1 ||
 						sigismember(&waiting, SIGTERM) == 1);
 }
@@ -87,6 +92,7 @@ fetch_new(const char *url)
 	curl_easy_setopt(fetch->curl, CURLOPT_WRITEFUNCTION, keep);
 	curl_easy_setopt(fetch->curl, CURLOPT_WRITEDATA, fetch);
 	curl_easy_setopt(fetch->curl, CURLOPT_XFERINFOFUNCTION, look_for_signals);
+	curl_easy_setopt(fetch->curl, CURLOPT_XFERINFODATA, fetch);
 	curl_easy_setopt(fetch->curl, CURLOPT_NOPROGRESS, 0l);
 	curl_easy_setopt(fetch->curl, CURLOPT_NOSIGNAL, 1l);
 	curl_easy_setopt(fetch->curl, CURLOPT_PROXY, "");
@@ -104,6 +110,13 @@ fetch_free(struct fetch *fetch)
 	curl_easy_cleanup(fetch->curl);
 	free(fetch->body);
 	free(fetch);
+}
+
+void
+fetch_interrupt(struct fetch *fetch, bool (*fn)(void *arg), void *arg)
+{
+	fetch->gives_up = fn;
+	fetch->gives_up_arg = arg;
 }
 
 /* What a transfer has come to. */
@@ -178,6 +191,11 @@ fetch_new(const char *url)
 
 void
 fetch_free(struct fetch *fetch)
+{
+}
+
+void
+fetch_interrupt(struct fetch *fetch, bool (*fn)(void *arg), void *arg)
 {
 }
 

@@ -20,9 +20,13 @@ fetch_new(const char *url);
 void
 fetch_free(struct fetch *fetch);
 
+/* While an answer is waited for, ask fn(arg) now and then whether to give up. */
+void
+fetch_interrupt(struct fetch *fetch, bool (*fn)(void *arg), void *arg);
+
 /*
  * Get a page. Waits for some seconds at the most, and no longer than until SIGINT or SIGTERM
- * has come, where they are blocked. Returns 0 with the body, which caller frees; -EINTR;
+ * has come, where they are blocked, or until somebody gives up. Returns 0 with the body, which caller frees; -EINTR;
  * -ENOTCONN if nobody answers, -EPROTO if somebody else does: then ret_error says why.
  */
 __attribute__((warn_unused_result)) int

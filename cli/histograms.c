@@ -92,6 +92,25 @@ histograms_life(const struct histograms *histograms, const struct histograms_loo
 	return life;
 }
 
+void
+histograms_fold(struct histograms *histograms, double seconds)
+{
+	size_t folded = 0;
+
+	while (folded + 2 < histograms->rows && histograms->bounds[folded + 1] <= seconds)
+		folded++;
+	histograms->rows -= folded;
+	memmove(histograms->bounds, histograms->bounds + folded,
+		(histograms->rows - 1) * sizeof(*histograms->bounds));
+	for (size_t i = 0; i < histograms->count; i++) {
+		double *rows = histograms->loops[i].seconds;
+
+		for (size_t row = 0; row < folded; row++)
+			rows[folded] += rows[row];
+		memmove(rows, rows + folded, histograms->rows * sizeof(*rows));
+	}
+}
+
 /* The same loop in other histograms, if it has no more there. */
 static const struct histograms_loop *
 find_before(const struct histograms *histograms, const struct histograms_loop *loop)

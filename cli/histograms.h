@@ -37,6 +37,10 @@ histograms_fini(struct histograms *histograms);
 void
 histograms_subtract(struct histograms *histograms, const struct histograms *before);
 
+/* Put all rows that end before that delay into one. */
+void
+histograms_fold(struct histograms *histograms, double seconds);
+
 /* The loop life. */
 double
 histograms_life(const struct histograms *histograms, const struct histograms_loop *loop);

@@ -12,6 +12,7 @@
 #include "cli/ps.h"
 #include "cli/run.h"
 #include "cli/stalls.h"
+#include "cli/top.h"
 
 #define EXIT_USAGE 2
 #define LONGEST_VERB 16
@@ -29,6 +30,7 @@ static const struct verb {
 } verbs[] = {
 	{"run", run_main, "run a command and report how late its event loops were"},
 	{"ps", ps_main, "show all loops and how late they are now"},
+	{"top", top_main, "the same on a screen that goes on, with stacks"},
 	{"hist", hist_main, "show how the delay of a group's loops is spread"},
 	{"stalls", stalls_main, "show when loops were stuck, why, and in which line"},
 	{"doctor", doctor_main, "tell whether a program can carry the probe, or why not"},

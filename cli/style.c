@@ -15,10 +15,6 @@
 
 #include "cli/format.h"
 
-/* Delays at which colours change. */
-#define LATE_SECONDS 0.01
-#define STALLED_SECONDS 0.1
-
 struct style
 style_of(FILE *out)
 {
@@ -70,9 +66,9 @@ style_bold(const struct style *style)
 const char *
 style_delay(const struct style *style, double seconds)
 {
-	if (!style->colour || seconds < LATE_SECONDS)
+	if (!style->colour || seconds < STYLE_LATE_SECONDS)
 		return "";
-	return seconds < STALLED_SECONDS ? "\033[33m" : "\033[31m";
+	return seconds < STYLE_STALLED_SECONDS ? "\033[33m" : "\033[31m";
 }
 
 const char *

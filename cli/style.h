@@ -9,6 +9,10 @@
 #define STYLE_COLUMNS_MIN 72
 #define STYLE_COLUMNS_MAX 120
 
+/* Delays at which colours change. */
+#define STYLE_LATE_SECONDS 0.01
+#define STYLE_STALLED_SECONDS 0.1
+
 struct style {
 	unsigned columns; /* STYLE_COLUMNS_MIN..MAX */
 	bool utf8;

@@ -37,6 +37,7 @@ knows cli/looplag.1 "$(options ./looplag hist)"
 knows cli/looplag.1 "$(options ./looplag ps)"
 knows cli/looplag.1 "$(options ./looplag run)"
 knows cli/looplag.1 "$(options ./looplag stalls)"
+knows cli/looplag.1 "$(options ./looplag top)"
 knows daemon/looplagd.8 "$(sed -n 's/^#define JOURNAL_.*"\([0-9a-f]\{32\}\)"$/\1/p' \
 	"$srcdir/daemon/journal.h")"
 knows cli/looplag.1 "$(grep -o 'LOOPLAG_[A-Z]*' "$srcdir/probes/settings.c" | sort -u)"
