@@ -18,6 +18,7 @@
 #include "daemon/doorbell.h"
 #include "daemon/event.h"
 #include "daemon/groups.h"
+#include "daemon/history.h"
 #include "daemon/ledger.h"
 #include "daemon/log.h"
 #include "daemon/naming.h"
@@ -256,14 +257,17 @@ make_targets(struct collector *collector)
 
 /* Go on where the daemon before us was ended. Without its history there is nobody. */
 static int
-recover(struct collector *collector, struct fd_store *kept)
+recover(struct collector *collector, struct fd_store *kept, struct history *history)
 {
 	struct ledger *ledger = collector->ledger;
 	struct collector_stats *stats = &collector->stats;
 
-	if (ledger_has_history(ledger) && recovery_run(ledger, kept, collector->groups,
-						  collector->targets, stats) < 0) {
+	if (ledger_has_history(ledger) &&
+		recovery_run(ledger, kept, collector->groups, collector->targets, stats,
+			history) < 0) {
 		ledger_reject_history(ledger);
+		if (history)
+			history_clear(history);
 		targets_free(collector->targets);
 		groups_free(collector->groups);
 		quota_free(collector->quota);
@@ -311,7 +315,8 @@ collector_open(struct event_loop *loop, const struct collector_options *options,
 	collector->stalls.processes = processes_new(options->processes);
 	if (collector->stalls.stalls &&
 		!collector->own_groupname == !options->own_groupname &&
-		make_targets(collector) == 0 && recover(collector, options->kept) == 0)
+		make_targets(collector) == 0 &&
+		recover(collector, options->kept, options->history) == 0)
 		collector->watch =
 			watch_new(loop, collector->targets, collector->stalls.tick_ns);
 	collector->period = event_every(loop, PERIOD_NS, read_some, collector);

@@ -283,6 +283,8 @@ series_add(struct series *series, const struct counters *delta, uint64_t now_ns)
 		series->started = true;
 		series->started_ns = difference(now_ns, delta->life_ns);
 	}
+	if (delta->max_ns > series->longest_ns)
+		series->longest_ns = delta->max_ns;
 	counters_add(&series->total, delta);
 	window_add(&series->window, delta, now_ns);
 }
@@ -440,6 +442,22 @@ groups_each_changed(struct groups *groups,
 			series->changed = false;
 		}
 	}
+}
+
+uint64_t
+groups_take_longest_ns(struct groups *groups, size_t index)
+{
+	const struct group *group = groups->groups[index];
+	uint64_t longest_ns = 0;
+
+	for (size_t i = 0; i < group->series_count; i++) {
+		struct series *series = group->series[i];
+
+		if (series->longest_ns > longest_ns)
+			longest_ns = series->longest_ns;
+		series->longest_ns = 0;
+	}
+	return longest_ns;
 }
 
 size_t

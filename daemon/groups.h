@@ -224,6 +224,10 @@ size_t
 groups_forget(struct groups *groups, uint64_t now_ns, uint64_t kept_ns,
 	void (*tell)(void *arg, const struct group_view *group), void *arg);
 
+/* The longest iteration of a group that has ended since this was asked last. */
+uint64_t
+groups_take_longest_ns(struct groups *groups, size_t index);
+
 /* For readers: groups and series in the order in which they appeared. */
 size_t
 groups_count(const struct groups *groups);

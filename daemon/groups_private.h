@@ -26,6 +26,7 @@ struct series {
 	char *loop;
 	struct counters total;
 	struct window window;
+	uint64_t longest_ns; /* since groups_take_longest_ns() took it */
 	uint64_t *open_ns;
 	size_t open_count, open_room;
 	unsigned loops;

@@ -21,6 +21,7 @@
 #include "daemon/reply.h"
 #include "daemon/tls.h"
 #include "daemon/web_access.h"
+#include "daemon/web_files.h"
 
 #define HEADERS_BYTES 16384
 #define BODY_BYTES 4096
@@ -149,13 +150,18 @@ enter(void *arg, struct evhttp_request *request)
 	const char *path = evhttp_uri_get_path(uri);
 	enum evhttp_cmd_type method = evhttp_request_get_command(request);
 	const struct http_route *route = NULL;
+	const struct web_file *file = NULL;
 	struct http *http = arg;
 
 	for (size_t i = 0; path && i < http->options.count && !route; i++)
 		if (!strcmp(path, http->options.routes[i].path))
 			route = &http->options.routes[i];
+	if (path && !route)
+		file = web_files_find(http->options.files, path);
+	if (file && (method & GETS))
+		web_files_reply(file, request);
 	/* A CONNECT has no path. */
-	if (!route && method != EVHTTP_REQ_CONNECT)
+	else if (!route && !file && method != EVHTTP_REQ_CONNECT)
 		reply_text(request, HTTP_NOTFOUND, "Not found; / says what there is.\n");
 	else if (!route || !(method & (route->posts ? POSTS : GETS)))
 		refuse_method(request, route && route->posts);

@@ -22,6 +22,7 @@ struct event_loop;
 struct http;
 struct metrics;
 struct web_access;
+struct web_files;
 
 /* What a client asks for. */
 struct http_request {
@@ -64,9 +65,10 @@ struct http_route {
 struct http_options {
 	const struct http_route *routes; /* borrowed */
 	size_t count;
-	void *arg;                 /* of the routes' functions */
-	struct web_access *access; /* who may ask; borrowed */
-	unsigned max_requests;     /* for queued pages at a time; 0: any number */
+	void *arg;                     /* of the routes' functions */
+	const struct web_files *files; /* that are served beside the routes; borrowed */
+	struct web_access *access;     /* who may ask; borrowed */
+	unsigned max_requests;         /* for queued pages at a time; 0: any number */
 };
 
 /* The server, one in a process. Returns 0 or -errno. */

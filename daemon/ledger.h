@@ -21,9 +21,10 @@ struct record;
 enum ledger_kind {
 	LEDGER_ABOUT = 1, /* the ledger's own */
 	LEDGER_STATS,
-	LEDGER_SERIES, /* number: series_id() */
-	LEDGER_TARGET, /* number: its serial */
-	LEDGER_SLOT,   /* number: its target's serial; index: of the slot */
+	LEDGER_SERIES,  /* number: series_id() */
+	LEDGER_TARGET,  /* number: its serial */
+	LEDGER_SLOT,    /* number: its target's serial; index: of the slot */
+	LEDGER_HISTORY, /* number: the group's */
 };
 
 struct ledger_key {

@@ -24,6 +24,8 @@
 #include "daemon/configuration.h"
 #include "daemon/event.h"
 #include "daemon/groups.h"
+#include "daemon/historian.h"
+#include "daemon/history.h"
 #include "daemon/http.h"
 #include "daemon/identity.h"
 #include "daemon/journal.h"
@@ -38,6 +40,7 @@
 #include "daemon/stalls.h"
 #include "daemon/status.h"
 #include "daemon/web_access.h"
+#include "daemon/web_files.h"
 #include "probes/probe.h"
 
 #define OWN_GROUPNAME "looplagd"
@@ -55,10 +58,13 @@ struct looplagd {
 	struct reload *reload;
 	struct sockets sockets;
 	struct ledger *ledger;
+	struct history *history;
 	struct collector *collector;
+	struct historian *historian;
 	struct alerting *alerting;
 	struct stall_log *stall_log;
 	struct pages *pages;
+	struct web_files *files;
 	struct web_access *access;
 	struct http *http;
 	struct status *status;
@@ -94,6 +100,7 @@ forget_group(void *arg, const struct group_view *group)
 
 	log_debug("groups", "forgetting group %s: its processes are gone",
 		group->groupname);
+	historian_forget_group(daemon->historian, group);
 	alerting_forget_group(daemon->alerting, group);
 	stall_log_forget_group(daemon->stall_log, group->groupname);
 }
@@ -373,6 +380,8 @@ start_collector(struct looplagd *daemon)
 	if (daemon->options->state_directory)
 		daemon->ledger = ledger_open(daemon->options->state_directory);
 	options.ledger = daemon->ledger;
+	daemon->history = history_new();
+	options.history = daemon->history;
 	error = collector_open(daemon->loop, &options, &daemon->collector);
 	if (error) {
 		log_error("collector",
@@ -386,6 +395,13 @@ start_collector(struct looplagd *daemon)
 		collector_groups(daemon->collector), collector_stalls(daemon->collector));
 	if (!daemon->alerting) {
 		log_error("alert", "cannot watch: out of memory");
+		return -1;
+	}
+	if (daemon->history)
+		daemon->historian = historian_open(
+			daemon->loop, daemon->collector, daemon->history, daemon->ledger);
+	if (!daemon->historian) {
+		log_error("history", "cannot keep the last minutes: out of memory");
 		return -1;
 	}
 	collector_on_forget(daemon->collector, forget_group, daemon);
@@ -404,8 +420,10 @@ static void
 stop_collector(struct looplagd *daemon)
 {
 	stall_log_free(daemon->stall_log);
+	historian_close(daemon->historian);
 	alerting_close(daemon->alerting);
 	collector_close(daemon->collector);
+	history_free(daemon->history);
 	ledger_close(daemon->ledger);
 }
 
@@ -431,8 +449,9 @@ start_http(struct looplagd *daemon)
 	int error;
 
 	daemon->pages = pages_new(daemon->collector, daemon->reload, daemon->alerting,
-		daemon->options->telemetry_path);
-	if (!daemon->pages) {
+		daemon->history, daemon->options->telemetry_path);
+	daemon->files = web_files_new(daemon->options->telemetry_path);
+	if (!daemon->pages || !daemon->files) {
 		log_error("http", "cannot serve: out of memory");
 		return -1;
 	}
@@ -440,6 +459,7 @@ start_http(struct looplagd *daemon)
 		pages_add_prom_client(daemon->pages);
 	options.routes = pages_routes(daemon->pages, &options.count);
 	options.arg = daemon->pages;
+	options.files = daemon->files;
 	options.access = daemon->access;
 	error = http_open(daemon->loop, &options, &daemon->http);
 	if (error) {
@@ -456,6 +476,7 @@ static void
 stop_http(struct looplagd *daemon)
 {
 	http_close(daemon->http);
+	web_files_free(daemon->files);
 	pages_free(daemon->pages);
 }
 

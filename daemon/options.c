@@ -36,8 +36,9 @@ set_telemetry_path(struct options *options, const char *value)
 				    "0123456789/_.~-")])
 		return "is no path; write / and letters, digits or _ . ~ -";
 	if (!strcmp(value, "/") || !strncmp(value, "/-/", 3) ||
-		!strncmp(value, "/api/", 5))
-		return "is taken; choose a path other than / and not below /-/ or /api/";
+		!strncmp(value, "/api/", 5) || !strncmp(value, "/web/", 5))
+		return "is taken; choose a path other than / and not below /-/, /api/ or "
+		       "/web/";
 	options->telemetry_path = value;
 	return NULL;
 }

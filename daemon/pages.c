@@ -14,7 +14,9 @@
 #include "daemon/alerting.h"
 #include "daemon/api_alerts.h"
 #include "daemon/api_histograms.h"
+#include "daemon/api_history.h"
 #include "daemon/api_stalls.h"
+#include "daemon/api_status.h"
 #include "daemon/collector.h"
 #include "daemon/event.h"
 #include "daemon/http.h"
@@ -23,13 +25,14 @@
 #include "daemon/slow_pages.h"
 #include "daemon/text.h"
 
-#define ROUTES 9
+#define ROUTES 10
 #define PLAIN "text/plain; charset=utf-8"
 #define JSON "application/json"
 
 struct pages {
 	struct slow_pages_sources sources;
-	const char *telemetry_path;
+	const struct history *history;
+	int64_t started_unix_ns;
 	bool ready;
 	bool (*reload)(void *arg); /* or NULL */
 	void *reload_arg;
@@ -181,38 +184,36 @@ do_reload(void *arg, const struct http_request *request, FILE *out,
 }
 
 static struct http_reply
-show_landing(void *arg, const struct http_request *request, FILE *out,
+show_status(void *arg, const struct http_request *request, FILE *out,
 	struct http_work **ret_work)
 {
 	const struct pages *pages = arg;
+	struct collector_stats stats = collector_stats(pages->sources.collector);
 
-	/* The telemetry path has no character that would need quoting: see options.c. */
-	fprintf(out,
-		"<!DOCTYPE html>\n"
-		"<html lang=\"en\">\n"
-		"<head><meta charset=\"utf-8\"><title>looplag</title></head>\n"
-		"<body>\n"
-		"<h1>looplag</h1>\n"
-		"<p>Tells how late the event loops of this machine are.</p>\n"
-		"<p>Version " PACKAGE_VERSION "</p>\n"
-		"<ul>\n"
-		"<li><a href=\"%s\">Metrics</a>, for Prometheus</li>\n"
-		"<li><a href=\"/api/v1/groups\">Groups</a>, as JSON</li>\n"
-		"<li><a href=\"/api/v1/histograms\">Histograms</a>, as JSON</li>\n"
-		"<li><a href=\"/api/v1/stalls\">Stalls</a>, as JSON</li>\n"
-		"<li><a href=\"/api/v1/alerts\">Alerts</a>, as JSON</li>\n"
-		"<li><a href=\"/-/healthy\">Healthy</a>,\n"
-		"<a href=\"/-/ready\">ready</a></li>\n"
-		"</ul>\n"
-		"</body>\n"
-		"</html>\n",
-		pages->telemetry_path);
-	return (struct http_reply){200, "text/html; charset=utf-8"};
+	return reply_with(200, JSON,
+		api_status(&stats, pages->sources.reload, pages->started_unix_ns,
+			(int64_t)event_unix_ns()),
+		out);
+}
+
+static struct http_reply
+show_history(void *arg, const struct http_request *request, FILE *out,
+	struct http_work **ret_work)
+{
+	const struct pages *pages = arg;
+	char *reason;
+	struct http_work *work = api_history(
+		pages->sources.collector, pages->history, request->query, &reason);
+
+	if (!work)
+		return reply_with(400, PLAIN, reason, out);
+	return reply_slowly(JSON, work, ret_work);
 }
 
 struct pages *
 pages_new(struct collector *collector, const struct reload *reload,
-	const struct alerting *alerting, const char *telemetry_path)
+	const struct alerting *alerting, const struct history *history,
+	const char *telemetry_path)
 {
 	struct pages *pages = calloc(1, sizeof(*pages));
 
@@ -224,10 +225,10 @@ pages_new(struct collector *collector, const struct reload *reload,
 			.alerting = alerting,
 			.booted_seconds =
 				((double)event_unix_ns() - (double)event_now_ns()) / 1e9},
-		.telemetry_path = telemetry_path,
+		.history = history,
+		.started_unix_ns = (int64_t)event_unix_ns(),
 		.routes =
 			{
-				{.path = "/", .fn = show_landing},
 				{.path = "/-/healthy", .fn = show_healthy},
 				{.path = "/-/ready", .fn = show_ready},
 				{.path = "/-/reload", .fn = do_reload, .posts = true},
@@ -237,12 +238,15 @@ pages_new(struct collector *collector, const struct reload *reload,
 					.queued = true},
 				{.path = "/api/v1/histograms",
 					.fn = show_histograms,
+				{.path = "/api/v1/history",
+					.fn = show_history,
 					.queued = true,
 					.queries = true},
 				{.path = "/api/v1/stalls",
 					.fn = show_stalls,
 					.queued = true,
 					.queries = true},
+				{.path = "/api/v1/status", .fn = show_status},
 				{.path = telemetry_path,
 					.fn = show_metrics,
 					.queued = true,

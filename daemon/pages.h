@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What looplagd serves at which path: metrics, health, the JSON API, a landing page. */
+/* What looplagd serves at which path, beside the page for people (web_files.h): metrics,
+ * health, the JSON API. */
 #ifndef LOOPLAG_DAEMON_PAGES_H
 #define LOOPLAG_DAEMON_PAGES_H
 
@@ -8,6 +9,7 @@
 
 struct alerting;
 struct collector;
+struct history;
 struct http;
 struct http_route;
 struct pages;
@@ -16,7 +18,8 @@ struct reload;
 /* Borrows the arguments. NULL without memory. */
 struct pages *
 pages_new(struct collector *collector, const struct reload *reload,
-	const struct alerting *alerting, const char *telemetry_path);
+	const struct alerting *alerting, const struct history *history,
+	const char *telemetry_path);
 void
 pages_free(struct pages *pages);
 

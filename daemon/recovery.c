@@ -11,12 +11,15 @@
 #include <unistd.h>
 
 #include "daemon/collector.h"
+#include "daemon/event.h"
 #include "daemon/fd_store.h"
 #include "daemon/gate.h"
 #include "daemon/groups.h"
 #include "daemon/hello.h"
+#include "daemon/history.h"
 #include "daemon/identity.h"
 #include "daemon/ledger.h"
+#include "daemon/log.h"
 #include "daemon/record.h"
 #include "daemon/segment_finder.h"
 #include "daemon/target.h"
@@ -34,6 +37,8 @@ struct recovery {
 	struct targets *targets;
 	struct collector_stats *stats;
 	struct fd_store *kept;
+	struct history *history;
+	unsigned without_past; /* groups whose history could not be used */
 	struct series *series[GROUPS_SERIES_MAX_ID]; /* by the number that they had */
 	struct restored *restored;                   /* their serials grow */
 	size_t count;
@@ -264,6 +269,15 @@ restore_slot(struct recovery *recovery, const struct ledger_key *key)
 				 recovery->series, GROUPS_SERIES_MAX_ID);
 }
 
+/* Counters do not depend on it. */
+static void
+restore_history(struct recovery *recovery)
+{
+	if (recovery->history && !history_restore(recovery->history, recovery->groups,
+					 event_now_ns(), &recovery->record))
+		recovery->without_past++;
+}
+
 static bool
 restore(struct recovery *recovery, const struct ledger_key *key)
 {
@@ -276,6 +290,9 @@ restore(struct recovery *recovery, const struct ledger_key *key)
 		return restore_target(recovery, key->number);
 	case LEDGER_SLOT:
 		return restore_slot(recovery, key);
+	case LEDGER_HISTORY:
+		restore_history(recovery);
+		return true;
 	case LEDGER_ABOUT:
 		break;
 	}
@@ -284,7 +301,7 @@ restore(struct recovery *recovery, const struct ledger_key *key)
 
 int
 recovery_run(struct ledger *ledger, struct fd_store *kept, struct groups *groups,
-	struct targets *targets, struct collector_stats *stats)
+	struct targets *targets, struct collector_stats *stats, struct history *history)
 {
 	struct recovery *recovery = calloc(1, sizeof(*recovery));
 	struct ledger_key key;
@@ -296,8 +313,14 @@ recovery_run(struct ledger *ledger, struct fd_store *kept, struct groups *groups
 	recovery->targets = targets;
 	recovery->stats = stats;
 	recovery->kept = kept;
+	recovery->history = history;
 	while (good && ledger_next(ledger, &key, &recovery->record))
 		good = restore(recovery, &key);
+	if (good && recovery->without_past)
+		log_warn("ledger",
+			"the last minutes of %u groups make no sense; the page begins "
+			"without them",
+			recovery->without_past);
 	free(recovery->restored);
 	free(recovery);
 	return good ? 0 : -EBADMSG;

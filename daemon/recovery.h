@@ -12,14 +12,17 @@
 struct collector_stats;
 struct fd_store;
 struct groups;
+struct history;
 struct ledger;
 struct targets;
 
-/* Put the history into the groups, the targets and the stats, which are empty. Returns 0
- * or -errno: -EBADMSG for a history that makes no sense, of which some may be there. */
+/* Put what is there into the groups, the targets, the stats, and the history for the page,
+ * unless that is NULL; all of them are empty. Returns 0 or -errno: -EBADMSG for what makes
+ * no sense, of which some may be there. A past of groups that does not is left out, which
+ * is logged. */
 __attribute__((warn_unused_result)) int
 recovery_run(struct ledger *ledger, struct fd_store *kept, struct groups *groups,
-	struct targets *targets, struct collector_stats *stats);
+	struct targets *targets, struct collector_stats *stats, struct history *history);
 
 /* Put what has changed in groups and stats into the ledger. */
 void

@@ -146,6 +146,13 @@ reload_again(struct reload *reload,
 	return 0;
 }
 
+bool
+reload_is_good(const struct reload *reload, double *ret_read_seconds)
+{
+	*ret_read_seconds = reload->success_seconds;
+	return reload->successful;
+}
+
 void
 reload_collect(const struct reload *reload, struct metrics *metrics)
 {

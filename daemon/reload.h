@@ -30,6 +30,11 @@ int
 reload_again(struct reload *reload,
 	void (*use)(void *arg, const struct configuration *config), void *arg);
 
+/* Whether the file was good when it was last read, and when the configuration in use was
+ * read, in seconds since the epoch. */
+bool
+reload_is_good(const struct reload *reload, double *ret_read_seconds);
+
 /* Add the metrics about reloads. */
 void
 reload_collect(const struct reload *reload, struct metrics *metrics);

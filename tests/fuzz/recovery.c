@@ -20,6 +20,7 @@
 #include "daemon/exporter.h"
 #include "daemon/fd_store.h"
 #include "daemon/groups.h"
+#include "daemon/history.h"
 #include "daemon/ledger.h"
 #include "daemon/metrics.h"
 #include "daemon/naming.h"
@@ -119,15 +120,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct collector_stats stats = {.targets = 0};
 	struct groups *groups = groups_new();
 	struct fd_store kept = {.count = 0};
+	struct history *history = history_new();
 	struct quota *quota = quota_new();
 	struct targets *targets =
 		targets_new(loop, groups, &naming, &stalls, &stats, quota);
 	int r;
 
-	fuzz_check(stalls.stalls && groups && targets && quota);
+	fuzz_check(stalls.stalls && groups && targets && quota && history);
 	groups_set_quota(groups, quota);
 	input = (struct fuzz_input){data, size};
-	r = recovery_run(NULL, &kept, groups, targets, &stats);
+	r = recovery_run(NULL, &kept, groups, targets, &stats, history);
 	fuzz_check(r == 0 || r == -EBADMSG);
 	if (r == 0)
 		show(groups, targets, &stats);
@@ -136,5 +138,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	stalls_free(stalls.stalls);
 	fd_store_fini(&kept);
 	quota_free(quota);
+	history_free(history);
 	return 0;
 }
