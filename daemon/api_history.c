@@ -18,17 +18,17 @@
 #include "daemon/collector.h"
 #include "daemon/event.h"
 #include "daemon/groups.h"
-#include "daemon/history.h"
+#include "daemon/past.h"
 #include "daemon/http.h"
 #include "daemon/query.h"
 
-/* A share of less than that is one of 1 / HISTORY_WHOLE. */
+/* A share of less than that is one of 1 / PAST_WHOLE. */
 #define DIGITS "%.4g"
 
 struct answer {
 	struct http_work work; /* first: it is this one */
 	struct collector *collector;
-	const struct history *history;
+	const struct past *history;
 	struct query query;
 	const char *groupname; /* NULL: all */
 	uint64_t since;        /* columns after this one are wanted */
@@ -62,62 +62,62 @@ begin(struct answer *answer, FILE *out)
 
 	collector_hold(answer->collector);
 	answer->begun = true;
-	answer->last = history_last(answer->history);
+	answer->last = past_last(answer->history);
 	answer->first =
-		answer->last >= HISTORY_COLUMNS ? answer->last - HISTORY_COLUMNS + 1 : 0;
+		answer->last >= PAST_COLUMNS ? answer->last - PAST_COLUMNS + 1 : 0;
 	if (answer->since >= answer->first)
 		answer->first = answer->since < answer->last ? answer->since + 1
 							     : answer->last + 1;
-	end_ns = (answer->last + 1) * HISTORY_COLUMN_NS;
+	end_ns = (answer->last + 1) * PAST_COLUMN_NS;
 	fprintf(out, "{\"seconds\":%d,\"last\":%" PRIu64 ",\"end\":",
-		(int)(HISTORY_COLUMN_NS / 1000000000), answer->last);
+		(int)(PAST_COLUMN_NS / 1000000000), answer->last);
 	if (print(api_time_json((int64_t)(event_unix_ns() - now_ns + end_ns)), out) < 0)
 		return -ENOMEM;
 	fputs(",\"bounds\":[", out);
-	for (unsigned row = 0; row < HISTORY_BOUNDS; row++) {
+	for (unsigned row = 0; row < PAST_BOUNDS; row++) {
 		write_separator(row, 0, out);
-		fprintf(out, "%.9g", history_bound(row));
+		fprintf(out, "%.9g", past_bound(row));
 	}
 	fputs("],\"groups\":[", out);
 	return 1;
 }
 
 static void
-write_p99(const struct history_column *column, FILE *out)
+write_p99(const struct past_column *column, FILE *out)
 {
-	fprintf(out, DIGITS, history_quantile(column, 0.99));
+	fprintf(out, DIGITS, past_quantile(column, 0.99));
 }
 
 static void
-write_max(const struct history_column *column, FILE *out)
+write_max(const struct past_column *column, FILE *out)
 {
 	fprintf(out, DIGITS, column->longest_us / 1e6);
 }
 
 static void
-write_shares(const struct history_column *column, FILE *out)
+write_shares(const struct past_column *column, FILE *out)
 {
-	unsigned count = HISTORY_ROWS;
+	unsigned count = PAST_ROWS;
 
 	while (count && !column->shares[count - 1])
 		count--;
 	fputc('[', out);
 	for (unsigned row = 0; row < count; row++) {
 		write_separator(row, 0, out);
-		fprintf(out, DIGITS, (double)column->shares[row] / HISTORY_WHOLE);
+		fprintf(out, DIGITS, (double)column->shares[row] / PAST_WHOLE);
 	}
 	fputc(']', out);
 }
 
 static void
 write_columns(const struct answer *answer, const struct group_view *group,
-	const char *name, void (*write)(const struct history_column *column, FILE *out),
+	const char *name, void (*write)(const struct past_column *column, FILE *out),
 	FILE *out)
 {
 	fprintf(out, ",\"%s\":[", name);
 	for (uint64_t number = answer->first; number <= answer->last; number++) {
-		const struct history_column *column =
-			history_column(answer->history, group, number);
+		const struct past_column *column =
+			past_column(answer->history, group, number);
 
 		write_separator(number, answer->first, out);
 		if (column)
@@ -211,7 +211,7 @@ read_query(struct answer *answer, char **ret_reason)
 }
 
 struct http_work *
-api_history(struct collector *collector, const struct history *history,
+api_history(struct collector *collector, const struct past *history,
 	const char *query_text, char **ret_reason)
 {
 	struct answer *answer = calloc(1, sizeof(*answer));

@@ -17,13 +17,13 @@
 #define LOOPLAG_DAEMON_API_HISTORY_H
 
 struct collector;
-struct history;
+struct past;
 struct http_work;
 
 /* What will write it, the caller's; it holds the collector meanwhile. NULL with a line that
  * says why the query cannot be answered, which the caller frees, or NULL without memory. */
 struct http_work *
-api_history(struct collector *collector, const struct history *history,
+api_history(struct collector *collector, const struct past *history,
 	const char *query_text, char **ret_reason);
 
 #endif

@@ -18,7 +18,7 @@
 #include "daemon/doorbell.h"
 #include "daemon/event.h"
 #include "daemon/groups.h"
-#include "daemon/history.h"
+#include "daemon/past.h"
 #include "daemon/ledger.h"
 #include "daemon/log.h"
 #include "daemon/naming.h"
@@ -257,7 +257,7 @@ make_targets(struct collector *collector)
 
 /* Go on where the daemon before us was ended. Without its history there is nobody. */
 static int
-recover(struct collector *collector, struct fd_store *kept, struct history *history)
+recover(struct collector *collector, struct fd_store *kept, struct past *history)
 {
 	struct ledger *ledger = collector->ledger;
 	struct collector_stats *stats = &collector->stats;
@@ -267,7 +267,7 @@ recover(struct collector *collector, struct fd_store *kept, struct history *hist
 			history) < 0) {
 		ledger_reject_history(ledger);
 		if (history)
-			history_clear(history);
+			past_clear(history);
 		targets_free(collector->targets);
 		groups_free(collector->groups);
 		quota_free(collector->quota);

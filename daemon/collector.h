@@ -19,7 +19,7 @@ struct event_loop;
 struct fd_store;
 struct group_view;
 struct groups;
-struct history;
+struct past;
 struct ledger;
 struct processes;
 struct stalls;
@@ -63,9 +63,9 @@ struct collector_options {
 	bool ignore_units;         /* name groups by wish and command alone */
 	struct ledger *ledger;     /* where the history is kept, or NULL; borrowed */
 	struct fd_store *kept;     /* segments that came back; NULL without a ledger */
-	struct history *history; /* to be recovered from the ledger, or NULL; borrowed */
-	unsigned processes;      /* how many rows of processes there may be */
-	bool socket_kept; /* `socket` was there all the time: nobody has missed it */
+	struct past *history; /* to be recovered from the ledger, or NULL; borrowed */
+	unsigned processes;   /* how many rows of processes there may be */
+	bool socket_kept;     /* `socket` was there all the time: nobody has missed it */
 };
 
 /* Start to accept on `loop`. Returns 0 or -errno. */

@@ -11,7 +11,7 @@
 #include "daemon/collector.h"
 #include "daemon/event.h"
 #include "daemon/groups.h"
-#include "daemon/history.h"
+#include "daemon/past.h"
 #include "daemon/ledger.h"
 #include "daemon/record.h"
 
@@ -25,7 +25,7 @@
 struct historian {
 	struct event_loop *loop;
 	struct collector *collector;
-	struct history *history;
+	struct past *history;
 	struct ledger *ledger;
 	struct event_watch *next;
 	bool adding; /* and the collector is held */
@@ -41,7 +41,7 @@ save(struct historian *historian, const struct group_view *group)
 
 	if (!historian->ledger)
 		return;
-	history_save(historian->history, group, &record);
+	past_save(historian->history, group, &record);
 	ledger_put(historian->ledger, &key, &record);
 }
 
@@ -52,7 +52,7 @@ add(struct historian *historian, size_t index)
 	struct group_view group = groups_view(groups, index);
 
 	collector_tell_group(historian->collector, index);
-	history_add(historian->history, groups, index, historian->number);
+	past_add(historian->history, groups, index, historian->number);
 	if (group.id % SAVED_COLUMNS == historian->number % SAVED_COLUMNS)
 		save(historian, &group);
 }
@@ -79,7 +79,7 @@ add_some(void *arg)
 		if (historian->next)
 			return;
 	}
-	history_finish(historian->history, historian->number);
+	past_finish(historian->history, historian->number);
 	historian->adding = false;
 	collector_release(historian->collector);
 	wait_for_column(historian);
@@ -93,7 +93,7 @@ begin(void *arg)
 	collector_hold(historian->collector);
 	historian->adding = true;
 	historian->index = 0;
-	historian->number = history_number(event_now_ns() - LATE_NS) - 1;
+	historian->number = past_number(event_now_ns() - LATE_NS) - 1;
 	add_some(historian);
 }
 
@@ -101,16 +101,16 @@ begin(void *arg)
 static void
 wait_for_column(struct historian *historian)
 {
-	uint64_t past_ns = (event_now_ns() - LATE_NS) % HISTORY_COLUMN_NS;
+	uint64_t past_ns = (event_now_ns() - LATE_NS) % PAST_COLUMN_NS;
 
 	/* Never too early. */
-	historian->next = event_after(historian->loop,
-		HISTORY_COLUMN_NS - past_ns + PAUSE_NS, begin, historian);
+	historian->next = event_after(
+		historian->loop, PAST_COLUMN_NS - past_ns + PAUSE_NS, begin, historian);
 }
 
 struct historian *
-historian_open(struct event_loop *loop, struct collector *collector,
-	struct history *history, struct ledger *ledger)
+historian_open(struct event_loop *loop, struct collector *collector, struct past *history,
+	struct ledger *ledger)
 {
 	struct historian *historian = calloc(1, sizeof(*historian));
 
@@ -120,7 +120,7 @@ historian_open(struct event_loop *loop, struct collector *collector,
 	historian->collector = collector;
 	historian->history = history;
 	historian->ledger = ledger;
-	history_begin(history, collector_groups(collector));
+	past_begin(history, collector_groups(collector));
 	wait_for_column(historian);
 	if (historian->next)
 		return historian;
@@ -152,6 +152,6 @@ historian_forget_group(struct historian *historian, const struct group_view *gro
 {
 	const struct ledger_key key = {LEDGER_HISTORY, 0, group->id};
 
-	history_forget(historian->history, group);
+	past_forget(historian->history, group);
 	ledger_forget(historian->ledger, &key);
 }

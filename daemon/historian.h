@@ -11,13 +11,13 @@ struct collector;
 struct event_loop;
 struct group_view;
 struct historian;
-struct history;
+struct past;
 struct ledger;
 
 /* Borrows the arguments; close it before the collector. NULL without memory. */
 struct historian *
-historian_open(struct event_loop *loop, struct collector *collector,
-	struct history *history, struct ledger *ledger);
+historian_open(struct event_loop *loop, struct collector *collector, struct past *history,
+	struct ledger *ledger);
 void
 historian_close(struct historian *historian);
 

@@ -25,7 +25,7 @@
 #include "daemon/event.h"
 #include "daemon/groups.h"
 #include "daemon/historian.h"
-#include "daemon/history.h"
+#include "daemon/past.h"
 #include "daemon/http.h"
 #include "daemon/identity.h"
 #include "daemon/journal.h"
@@ -58,7 +58,7 @@ struct looplagd {
 	struct reload *reload;
 	struct sockets sockets;
 	struct ledger *ledger;
-	struct history *history;
+	struct past *history;
 	struct collector *collector;
 	struct historian *historian;
 	struct alerting *alerting;
@@ -380,7 +380,7 @@ start_collector(struct looplagd *daemon)
 	if (daemon->options->state_directory)
 		daemon->ledger = ledger_open(daemon->options->state_directory);
 	options.ledger = daemon->ledger;
-	daemon->history = history_new();
+	daemon->history = past_new();
 	options.history = daemon->history;
 	error = collector_open(daemon->loop, &options, &daemon->collector);
 	if (error) {
@@ -423,7 +423,7 @@ stop_collector(struct looplagd *daemon)
 	historian_close(daemon->historian);
 	alerting_close(daemon->alerting);
 	collector_close(daemon->collector);
-	history_free(daemon->history);
+	past_free(daemon->history);
 	ledger_close(daemon->ledger);
 }
 

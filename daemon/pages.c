@@ -31,7 +31,7 @@
 
 struct pages {
 	struct slow_pages_sources sources;
-	const struct history *history;
+	const struct past *history;
 	int64_t started_unix_ns;
 	bool ready;
 	bool (*reload)(void *arg); /* or NULL */
@@ -212,7 +212,7 @@ show_history(void *arg, const struct http_request *request, FILE *out,
 
 struct pages *
 pages_new(struct collector *collector, const struct reload *reload,
-	const struct alerting *alerting, const struct history *history,
+	const struct alerting *alerting, const struct past *history,
 	const char *telemetry_path)
 {
 	struct pages *pages = calloc(1, sizeof(*pages));

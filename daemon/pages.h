@@ -9,7 +9,7 @@
 
 struct alerting;
 struct collector;
-struct history;
+struct past;
 struct http;
 struct http_route;
 struct pages;
@@ -18,7 +18,7 @@ struct reload;
 /* Borrows the arguments. NULL without memory. */
 struct pages *
 pages_new(struct collector *collector, const struct reload *reload,
-	const struct alerting *alerting, const struct history *history,
+	const struct alerting *alerting, const struct past *history,
 	const char *telemetry_path);
 void
 pages_free(struct pages *pages);

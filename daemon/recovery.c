@@ -16,7 +16,7 @@
 #include "daemon/gate.h"
 #include "daemon/groups.h"
 #include "daemon/hello.h"
-#include "daemon/history.h"
+#include "daemon/past.h"
 #include "daemon/identity.h"
 #include "daemon/ledger.h"
 #include "daemon/log.h"
@@ -37,7 +37,7 @@ struct recovery {
 	struct targets *targets;
 	struct collector_stats *stats;
 	struct fd_store *kept;
-	struct history *history;
+	struct past *history;
 	unsigned without_past; /* groups whose history could not be used */
 	struct series *series[GROUPS_SERIES_MAX_ID]; /* by the number that they had */
 	struct restored *restored;                   /* their serials grow */
@@ -273,7 +273,7 @@ restore_slot(struct recovery *recovery, const struct ledger_key *key)
 static void
 restore_history(struct recovery *recovery)
 {
-	if (recovery->history && !history_restore(recovery->history, recovery->groups,
+	if (recovery->history && !past_restore(recovery->history, recovery->groups,
 					 event_now_ns(), &recovery->record))
 		recovery->without_past++;
 }
@@ -301,7 +301,7 @@ restore(struct recovery *recovery, const struct ledger_key *key)
 
 int
 recovery_run(struct ledger *ledger, struct fd_store *kept, struct groups *groups,
-	struct targets *targets, struct collector_stats *stats, struct history *history)
+	struct targets *targets, struct collector_stats *stats, struct past *history)
 {
 	struct recovery *recovery = calloc(1, sizeof(*recovery));
 	struct ledger_key key;

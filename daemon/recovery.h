@@ -12,7 +12,7 @@
 struct collector_stats;
 struct fd_store;
 struct groups;
-struct history;
+struct past;
 struct ledger;
 struct targets;
 
@@ -22,7 +22,7 @@ struct targets;
  * is logged. */
 __attribute__((warn_unused_result)) int
 recovery_run(struct ledger *ledger, struct fd_store *kept, struct groups *groups,
-	struct targets *targets, struct collector_stats *stats, struct history *history);
+	struct targets *targets, struct collector_stats *stats, struct past *history);
 
 /* Put what has changed in groups and stats into the ledger. */
 void

@@ -17,6 +17,7 @@ const COLUMNS = 180;
 const STALLS_KEPT = 1000;
 // A stack may come a little later than the end of its stall.
 const LATE_MS = 5000;
+const ALERTS_NAMED = 4;
 
 const state = {
     status: null, groups: [], alerts: [], stalls: new Map(),
@@ -137,7 +138,8 @@ function takeGroups(groups) {
             const values = group.loops.filter((loop) => loop.delay).map((loop) => loop.delay[name]);
             group[name] = values.length ? Math.max(...values) : undefined;
         }
-        group.stalls = group.loops.reduce((sum, loop) => sum + loop.stalls, 0);
+        group.stalls = group.loops.reduce((sum, loop) => sum + loop.stalls
+            + (loop.open_stall_seconds > 0), 0);
         group.open = Math.max(0, ...group.loops.map((loop) => loop.open_stall_seconds));
     }
     state.groups = groups;
@@ -145,6 +147,15 @@ function takeGroups(groups) {
 
 const sum = (counts) => Object.values(counts).reduce((a, b) => a + b, 0);
 const reasons = (counts) => Object.entries(counts).map(([name, n]) => `${name} ${n}`).join(', ');
+
+// Each alert with the groups that it fires in, if those are not too many.
+function alertWords(firing) {
+    const groups = new Map();
+    for (const { labels } of firing)
+        groups.set(labels.alertname, [...groups.get(labels.alertname) || [], labels.groupname]);
+    return [...groups].map(([name, where]) => `${name} in ${where.slice(0, ALERTS_NAMED).join(', ')}`
+        + (where.length > ALERTS_NAMED ? ` and ${where.length - ALERTS_NAMED} more` : '')).join('; ');
+}
 
 function showHealth() {
     const { status } = state;
@@ -156,8 +167,7 @@ function showHealth() {
         ['Stalled now', open.length ? count(open.length, 'loop', 'loops') : 'none',
             open.length ? `longest ${seconds(longest)}` : '', open.length ? 'bad' : 'good'],
         ['Alerts firing', firing.length ? String(firing.length) : 'none',
-            firing.map((a) => `${a.labels.alertname} in ${a.labels.groupname}`).join(', '),
-            firing.length ? 'bad' : 'good'],
+            alertWords(firing), firing.length ? 'bad' : 'good'],
         ['looplagd, own p99', own ? seconds(own.p99) : '–', own ? `max ${seconds(own.max)}` : '',
             own && level(own.p99, status.stall_threshold_seconds)],
         ['Rejected', String(sum(status.rejected)), reasons(status.rejected),
@@ -174,7 +184,6 @@ function showHealth() {
             element.className = mood || '';
             setText(element.children[1], value);
             setText(element.children[2], more);
-            element.children[2].title = more;
         });
     const words = open.length ? `(${open.length} stalled) ` : '';
     document.title = `${words}looplag ${location.host}`;

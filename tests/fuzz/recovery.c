@@ -20,7 +20,7 @@
 #include "daemon/exporter.h"
 #include "daemon/fd_store.h"
 #include "daemon/groups.h"
-#include "daemon/history.h"
+#include "daemon/past.h"
 #include "daemon/ledger.h"
 #include "daemon/metrics.h"
 #include "daemon/naming.h"
@@ -120,7 +120,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct collector_stats stats = {.targets = 0};
 	struct groups *groups = groups_new();
 	struct fd_store kept = {.count = 0};
-	struct history *history = history_new();
+	struct past *history = past_new();
 	struct quota *quota = quota_new();
 	struct targets *targets =
 		targets_new(loop, groups, &naming, &stalls, &stats, quota);
@@ -138,6 +138,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	stalls_free(stalls.stalls);
 	fd_store_fini(&kept);
 	quota_free(quota);
-	history_free(history);
+	past_free(history);
 	return 0;
 }

@@ -5,7 +5,7 @@
  * Over many iterations that is the share of time by delay; of one that lasts it climbs while
  * it does.
  *
- *	beyond 64 s  |  |  |  |  |  |   row HISTORY_ROWS - 1
+ *	beyond 64 s  |  |  |  |  |  |   row PAST_ROWS - 1
  *	  ..         |  |  |  |##|  |
  *	up to 0.5 ms |##|  |##|##|##|   row 1
  *	up to 0.2 ms |##|##|##|##|##|   row 0: attended, or as good as that
@@ -17,84 +17,81 @@
  * Bounded: nothing but 9000 bytes for each group that is there, 4.5 MB for GROUPS_MAX.
  * Pure: takes groups and time as arguments.
  */
-#ifndef LOOPLAG_DAEMON_HISTORY_H
-#define LOOPLAG_DAEMON_HISTORY_H
+#ifndef LOOPLAG_DAEMON_PAST_H
+#define LOOPLAG_DAEMON_PAST_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define HISTORY_COLUMNS 180
-#define HISTORY_COLUMN_NS 5000000000ull
+#define PAST_COLUMNS 180
+#define PAST_COLUMN_NS 5000000000ull
 /* Row i is up to 2^(i - 12) seconds, the last one is all beyond. */
-#define HISTORY_ROWS 20
-#define HISTORY_BOUNDS (HISTORY_ROWS - 1)
+#define PAST_ROWS 20
+#define PAST_BOUNDS (PAST_ROWS - 1)
 
 struct group_view;
 struct groups;
-struct history;
+struct past;
 struct record;
 
-struct history_column {
-	uint32_t life_ms;              /* of all its loops; 0: the column is empty */
-	uint32_t longest_us;           /* iteration, be it that it still lasts */
-	uint16_t shares[HISTORY_ROWS]; /* in 1 / HISTORY_WHOLE; only nothing is 0 */
+struct past_column {
+	uint32_t life_ms;           /* of all its loops; 0: the column is empty */
+	uint32_t longest_us;        /* iteration, be it that it still lasts */
+	uint16_t shares[PAST_ROWS]; /* in 1 / PAST_WHOLE; only nothing is 0 */
 };
 
-#define HISTORY_WHOLE 65535
+#define PAST_WHOLE 65535
 
 /* In seconds. */
 double
-history_bound(unsigned row);
+past_bound(unsigned row);
 
-struct history *
-history_new(void);
+struct past *
+past_new(void);
 void
-history_free(struct history *history);
+past_free(struct past *past);
 
 /* Forget all, or a group that is about to be forgotten. */
 void
-history_clear(struct history *history);
+past_clear(struct past *past);
 void
-history_forget(struct history *history, const struct group_view *group);
+past_forget(struct past *past, const struct group_view *group);
 
 /* What the groups have so far, and no record told of, is nobody's column. */
 void
-history_begin(struct history *history, const struct groups *groups);
+past_begin(struct past *past, const struct groups *groups);
 
 /* Columns are numbered from the machine's start; the one of now. */
 uint64_t
-history_number(uint64_t now_ns);
+past_number(uint64_t now_ns);
 
 /* What the group did since the last time belongs to that column, the newest so far. */
 void
-history_add(
-	struct history *history, struct groups *groups, size_t index, uint64_t number);
+past_add(struct past *past, struct groups *groups, size_t index, uint64_t number);
 
 /* All groups have got that column. */
 void
-history_finish(struct history *history, uint64_t number);
+past_finish(struct past *past, uint64_t number);
 
 /* The newest one that all have got, in this life or the one before; 0: there is none. */
 uint64_t
-history_last(const struct history *history);
+past_last(const struct past *past);
 
 /* That column of a group, or NULL: it is not there any more, or was never. Borrowed. */
-const struct history_column *
-history_column(
-	const struct history *history, const struct group_view *group, uint64_t number);
+const struct past_column *
+past_column(const struct past *past, const struct group_view *group, uint64_t number);
 
 /* Quantile q of the delay in a column, in seconds, from its rows: 0 in the first one. */
 double
-history_quantile(const struct history_column *column, double q);
+past_quantile(const struct past_column *column, double q);
 
 /* A record of what is known of a group; and what one tells of the group of that name, if
  * it is there. Returns whether the record made sense. */
 void
-history_save(const struct history *history, const struct group_view *group,
-	struct record *record);
+past_save(const struct past *past, const struct group_view *group, struct record *record);
 bool
-history_restore(struct history *history, const struct groups *groups, uint64_t now_ns,
+past_restore(struct past *past, const struct groups *groups, uint64_t now_ns,
 	struct record *record);
 
 #endif

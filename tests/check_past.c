@@ -4,7 +4,7 @@
 
 #include "config.h"
 
-#include "daemon/history.h"
+#include "daemon/past.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@
 
 static struct quota *quota;
 static struct groups *groups;
-static struct history *history;
+static struct past *past;
 static struct series *series;
 static struct group_view group;
 static struct record record;
@@ -32,8 +32,8 @@ make(void)
 {
 	quota = quota_new();
 	groups = groups_new();
-	history = history_new();
-	ck_assert(quota && groups && history);
+	past = past_new();
+	ck_assert(quota && groups && past);
 	groups_set_quota(groups, quota);
 	series = group_series(groups_get(groups, "web"), "main");
 	ck_assert_ptr_nonnull(series);
@@ -45,7 +45,7 @@ drop(void)
 {
 	groups_free(groups);
 	quota_free(quota);
-	history_free(history);
+	past_free(past);
 }
 
 /* So much life, of it these iterations of a length each. */
@@ -61,21 +61,21 @@ live(uint64_t life_ns, unsigned count, uint64_t length_ns)
 	series_add(series, &delta, SECOND);
 }
 
-static const struct history_column *
+static const struct past_column *
 column(uint64_t number)
 {
-	return history_column(history, &group, number);
+	return past_column(past, &group, number);
 }
 
 static double
-share_above(const struct history_column *column, double seconds)
+share_above(const struct past_column *column, double seconds)
 {
 	double sum = 0;
 
-	for (unsigned row = 1; row < HISTORY_ROWS; row++)
-		if (history_bound(row - 1) >= seconds)
+	for (unsigned row = 1; row < PAST_ROWS; row++)
+		if (past_bound(row - 1) >= seconds)
 			sum += column->shares[row];
-	return sum / HISTORY_WHOLE;
+	return sum / PAST_WHOLE;
 }
 
 static bool
@@ -87,12 +87,12 @@ is_about(double value, double expected)
 START_TEST(an_idle_loop_is_in_the_first_row)
 {
 	live(5 * SECOND, 0, 0);
-	history_add(history, groups, 0, 100);
+	past_add(past, groups, 0, 100);
 	ck_assert_ptr_nonnull(column(100));
-	ck_assert_uint_eq(column(100)->shares[0], HISTORY_WHOLE);
+	ck_assert_uint_eq(column(100)->shares[0], PAST_WHOLE);
 	ck_assert_uint_eq(column(100)->life_ms, 5000);
 	ck_assert_uint_eq(column(100)->longest_us, 0);
-	ck_assert(history_quantile(column(100), 0.99) == 0);
+	ck_assert(past_quantile(column(100), 0.99) == 0);
 }
 END_TEST
 
@@ -100,23 +100,23 @@ START_TEST(the_shares_are_those_of_time_by_delay)
 {
 	/* Half of the time in iterations of 0.5 s: it waits longer than 0.25 s in a quarter. */
 	live(5 * SECOND, 5, 500 * MS);
-	history_add(history, groups, 0, 100);
+	past_add(past, groups, 0, 100);
 	ck_assert(is_about(share_above(column(100), 0.25), 0.25));
 	ck_assert(is_about(share_above(column(100), 0.5), 0));
 	ck_assert_uint_eq(column(100)->longest_us, 500000);
-	ck_assert(is_about(history_quantile(column(100), 0.75), 0.25));
-	ck_assert(is_about(history_quantile(column(100), 0.99), 0.49));
-	ck_assert(history_quantile(column(100), 1) <= 0.5);
+	ck_assert(is_about(past_quantile(column(100), 0.75), 0.25));
+	ck_assert(is_about(past_quantile(column(100), 0.99), 0.49));
+	ck_assert(past_quantile(column(100), 1) <= 0.5);
 }
 END_TEST
 
 START_TEST(a_column_has_what_came_since_the_last_one)
 {
 	live(5 * SECOND, 5, 500 * MS);
-	history_add(history, groups, 0, 100);
+	past_add(past, groups, 0, 100);
 	live(5 * SECOND, 0, 0);
-	history_add(history, groups, 0, 101);
-	ck_assert_uint_eq(column(101)->shares[0], HISTORY_WHOLE);
+	past_add(past, groups, 0, 101);
+	ck_assert_uint_eq(column(101)->shares[0], PAST_WHOLE);
 	ck_assert_uint_eq(column(101)->longest_us, 0);
 	ck_assert(is_about(share_above(column(100), 0.25), 0.25));
 }
@@ -126,14 +126,14 @@ START_TEST(an_iteration_that_lasts_climbs_and_is_counted_once)
 {
 	live(5 * SECOND, 0, 0);
 	series_saw_loop(series, 4 * SECOND);
-	history_add(history, groups, 0, 100);
+	past_add(past, groups, 0, 100);
 	ck_assert(is_about(share_above(column(100), 1), 0.6));
 	ck_assert_uint_eq(column(100)->longest_us, 4000000);
 
 	groups_begin_reading(groups, SECOND);
 	live(5 * SECOND, 0, 0);
 	series_saw_loop(series, 8 * SECOND);
-	history_add(history, groups, 0, 101);
+	past_add(past, groups, 0, 101);
 	ck_assert(is_about(share_above(column(101), 4), 0.8));
 	ck_assert(is_about(share_above(column(101), 8), 0));
 	ck_assert_uint_eq(column(101)->longest_us, 8000000);
@@ -141,7 +141,7 @@ START_TEST(an_iteration_that_lasts_climbs_and_is_counted_once)
 	/* It ended at once. */
 	groups_begin_reading(groups, SECOND);
 	live(5 * SECOND, 1, 8 * SECOND);
-	history_add(history, groups, 0, 102);
+	past_add(past, groups, 0, 102);
 	ck_assert(is_about(share_above(column(102), 0), 0));
 }
 END_TEST
@@ -151,7 +151,7 @@ START_TEST(loops_of_a_group_share_a_column)
 	live(5 * SECOND, 0, 0);
 	series = group_series(groups_get(groups, "web"), "worker");
 	live(5 * SECOND, 1, 5 * SECOND);
-	history_add(history, groups, 0, 100);
+	past_add(past, groups, 0, 100);
 	ck_assert_uint_eq(column(100)->life_ms, 10000);
 	ck_assert(is_about(share_above(column(100), 1), 0.4));
 }
@@ -160,10 +160,10 @@ END_TEST
 START_TEST(columns_in_which_nothing_was_known_are_empty)
 {
 	live(5 * SECOND, 0, 0);
-	history_add(history, groups, 0, 100);
+	past_add(past, groups, 0, 100);
 	live(5 * SECOND, 0, 0);
-	history_add(history, groups, 0, 103);
-	history_add(history, groups, 0, 104);
+	past_add(past, groups, 0, 103);
+	past_add(past, groups, 0, 104);
 	ck_assert_ptr_nonnull(column(100));
 	ck_assert_ptr_null(column(101));
 	ck_assert_ptr_null(column(102));
@@ -175,18 +175,18 @@ END_TEST
 
 START_TEST(only_the_last_columns_are_kept)
 {
-	for (uint64_t number = 1; number <= HISTORY_COLUMNS + 10; number++) {
+	for (uint64_t number = 1; number <= PAST_COLUMNS + 10; number++) {
 		live(5 * SECOND, 0, 0);
-		history_add(history, groups, 0, number);
+		past_add(past, groups, 0, number);
 	}
 	ck_assert_ptr_null(column(10));
-	for (uint64_t number = 11; number <= HISTORY_COLUMNS + 10; number++)
+	for (uint64_t number = 11; number <= PAST_COLUMNS + 10; number++)
 		ck_assert_ptr_nonnull(column(number));
 	/* Long after that there is nothing of them. */
 	live(5 * SECOND, 0, 0);
-	history_add(history, groups, 0, 100000);
+	past_add(past, groups, 0, 100000);
 	ck_assert_ptr_nonnull(column(100000));
-	for (uint64_t number = 1; number < HISTORY_COLUMNS; number++)
+	for (uint64_t number = 1; number < PAST_COLUMNS; number++)
 		ck_assert_ptr_null(column(100000 - number));
 }
 END_TEST
@@ -194,18 +194,18 @@ END_TEST
 START_TEST(a_column_is_added_once)
 {
 	live(5 * SECOND, 0, 0);
-	history_add(history, groups, 0, 100);
+	past_add(past, groups, 0, 100);
 	live(5 * SECOND, 5, SECOND);
-	history_add(history, groups, 0, 100);
-	history_add(history, groups, 0, 99);
-	ck_assert_uint_eq(column(100)->shares[0], HISTORY_WHOLE);
+	past_add(past, groups, 0, 100);
+	past_add(past, groups, 0, 99);
+	ck_assert_uint_eq(column(100)->shares[0], PAST_WHOLE);
 }
 END_TEST
 
 START_TEST(nothing_but_nothing_is_a_share_of_zero)
 {
 	live(100000 * SECOND, 1, 3 * MS / 2);
-	history_add(history, groups, 0, 100);
+	past_add(past, groups, 0, 100);
 	ck_assert_uint_eq(column(100)->shares[3], 1);
 	ck_assert_uint_eq(column(100)->shares[4], 0);
 }
@@ -214,10 +214,10 @@ END_TEST
 START_TEST(what_groups_had_before_is_in_no_column)
 {
 	live(5000 * SECOND, 100, SECOND);
-	history_begin(history, groups);
+	past_begin(past, groups);
 	live(5 * SECOND, 0, 0);
-	history_add(history, groups, 0, 100);
-	ck_assert_uint_eq(column(100)->shares[0], HISTORY_WHOLE);
+	past_add(past, groups, 0, 100);
+	ck_assert_uint_eq(column(100)->shares[0], PAST_WHOLE);
 	ck_assert_uint_eq(column(100)->life_ms, 5000);
 }
 END_TEST
@@ -225,8 +225,8 @@ END_TEST
 START_TEST(a_group_that_is_forgotten_leaves_nothing_to_the_next_one)
 {
 	live(5 * SECOND, 0, 0);
-	history_add(history, groups, 0, 100);
-	history_forget(history, &group);
+	past_add(past, groups, 0, 100);
+	past_forget(past, &group);
 	ck_assert_ptr_null(column(100));
 }
 END_TEST
@@ -241,7 +241,7 @@ restart(void)
 
 	ck_assert_ptr_nonnull(total);
 	*total = *view.total;
-	history_save(history, &group, &record);
+	past_save(past, &group, &record);
 	drop();
 	make();
 	groups_free(groups);
@@ -258,38 +258,38 @@ START_TEST(columns_survive_a_restart_and_what_came_meanwhile_is_in_the_next_one)
 {
 	for (uint64_t number = 50; number <= 100; number++) {
 		live(5 * SECOND, 5, 500 * MS);
-		history_add(history, groups, 0, number);
+		past_add(past, groups, 0, number);
 	}
 	/* Exported, and in no column yet. */
 	live(2 * SECOND, 1, 2 * SECOND);
 	restart();
-	ck_assert(history_restore(history, groups, 600 * SECOND, &record));
-	history_begin(history, groups);
-	ck_assert_uint_eq(history_last(history), 100);
+	ck_assert(past_restore(past, groups, 600 * SECOND, &record));
+	past_begin(past, groups);
+	ck_assert_uint_eq(past_last(past), 100);
 	ck_assert_ptr_null(column(49));
 	for (uint64_t number = 50; number <= 100; number++) {
 		ck_assert(is_about(share_above(column(number), 0.25), 0.25));
 		ck_assert_uint_eq(column(number)->longest_us, 500000);
 	}
 	live(2 * SECOND, 0, 0);
-	history_add(history, groups, 1, 110);
+	past_add(past, groups, 1, 110);
 	ck_assert_uint_eq(column(110)->life_ms, 4000);
 	ck_assert(is_about(share_above(column(110), 1), 0.25));
 	ck_assert_ptr_null(column(105));
 }
 END_TEST
 
-START_TEST(a_group_that_is_not_there_any_more_has_no_history)
+START_TEST(a_group_that_is_not_there_any_more_has_no_past)
 {
 	live(5 * SECOND, 0, 0);
-	history_add(history, groups, 0, 100);
-	history_save(history, &group, &record);
+	past_add(past, groups, 0, 100);
+	past_save(past, &group, &record);
 	drop();
 	make();
 	groups_free(groups);
 	groups = groups_new();
-	ck_assert(history_restore(history, groups, 600 * SECOND, &record));
-	ck_assert_uint_eq(history_last(history), 0);
+	ck_assert(past_restore(past, groups, 600 * SECOND, &record));
+	ck_assert_uint_eq(past_last(past), 0);
 }
 END_TEST
 
@@ -299,28 +299,27 @@ START_TEST(a_record_that_makes_no_sense_is_refused)
 	unsigned refused = 0;
 
 	live(5 * SECOND, 5, 500 * MS);
-	history_add(history, groups, 0, 100);
-	history_save(history, &group, &record);
+	past_add(past, groups, 0, 100);
+	past_save(past, &group, &record);
 	/* Too short, of another format, of the future. */
 	for (size_t size = 0; size < record.size; size++) {
 		record_load(&damaged, record.bytes, size);
-		ck_assert(!history_restore(history, groups, 600 * SECOND, &damaged));
+		ck_assert(!past_restore(past, groups, 600 * SECOND, &damaged));
 	}
 	record_load(&damaged, record.bytes, record.size);
 	damaged.bytes[0]++;
-	ck_assert(!history_restore(history, groups, 600 * SECOND, &damaged));
+	ck_assert(!past_restore(past, groups, 600 * SECOND, &damaged));
 	record_load(&damaged, record.bytes, record.size);
-	ck_assert(!history_restore(history, groups, 400 * SECOND, &damaged));
+	ck_assert(!past_restore(past, groups, 400 * SECOND, &damaged));
 	/* Any other byte: refused or taken, and what is taken can be shown. */
 	for (size_t at = 0; at < record.size; at++) {
 		record_load(&damaged, record.bytes, record.size);
 		damaged.bytes[at] ^= 0x55;
-		history_clear(history);
-		refused += !history_restore(history, groups, 600 * SECOND, &damaged);
+		past_clear(past);
+		refused += !past_restore(past, groups, 600 * SECOND, &damaged);
 		for (uint64_t number = 0; number < 200; number++)
 			if (column(number))
-				ck_assert(
-					isfinite(history_quantile(column(number), 0.99)));
+				ck_assert(isfinite(past_quantile(column(number), 0.99)));
 	}
 	ck_assert_uint_gt(refused, 0);
 }
@@ -330,24 +329,24 @@ START_TEST(the_record_of_a_group_at_its_worst_fits)
 {
 	unsigned short dice[3] = {1, 2, 3};
 
-	for (uint64_t number = 1; number <= HISTORY_COLUMNS; number++) {
+	for (uint64_t number = 1; number <= PAST_COLUMNS; number++) {
 		for (unsigned exponent = 0; exponent < 31; exponent++)
 			live(200000 * SECOND, 1 + (unsigned)nrand48(dice) % 10,
 				1000ull << exponent);
-		history_add(history, groups, 0, number + (1ull << 31));
+		past_add(past, groups, 0, number + (1ull << 31));
 	}
-	history_save(history, &group, &record);
+	past_save(past, &group, &record);
 	ck_assert(!record.bad);
 	ck_assert_uint_lt(record.size, RECORD_BYTES);
-	history_clear(history);
-	ck_assert(history_restore(history, groups, UINT64_MAX, &record));
+	past_clear(past);
+	ck_assert(past_restore(past, groups, UINT64_MAX, &record));
 }
 END_TEST
 
 int
 main(void)
 {
-	Suite *suite = suite_create("history");
+	Suite *suite = suite_create("past");
 	TCase *columns = tcase_create("columns");
 	TCase *restarts = tcase_create("restarts");
 	SRunner *runner = srunner_create(suite);
@@ -369,7 +368,7 @@ main(void)
 	tcase_add_checked_fixture(restarts, make, drop);
 	tcase_add_test(restarts,
 		columns_survive_a_restart_and_what_came_meanwhile_is_in_the_next_one);
-	tcase_add_test(restarts, a_group_that_is_not_there_any_more_has_no_history);
+	tcase_add_test(restarts, a_group_that_is_not_there_any_more_has_no_past);
 	tcase_add_test(restarts, a_record_that_makes_no_sense_is_refused);
 	tcase_add_test(restarts, the_record_of_a_group_at_its_worst_fits);
 	suite_add_tcase(suite, restarts);
