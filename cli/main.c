@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/check_config.h"
+#include "cli/completion.h"
 #include "cli/doctor.h"
 #include "cli/hist.h"
 #include "cli/ps.h"
@@ -34,6 +36,8 @@ static const struct verb {
 	{"hist", hist_main, "show how the delay of a group's loops is spread"},
 	{"stalls", stalls_main, "show when loops were stuck, why, and in which line"},
 	{"doctor", doctor_main, "tell whether a program can carry the probe, or why not"},
+	{"check-config", check_config_main, "tell all mistakes in a file for looplagd"},
+	{"completion", completion_main, "have a shell complete all this"},
 	{"help", help_main, "show this text, or that of a command"},
 	{"--help", help_main, NULL},
 	{"-h", help_main, NULL},
@@ -116,7 +120,7 @@ help_main(int argc, char *argv[])
 	     "Usage: looplag COMMAND [ARGUMENT...]\n");
 	for (size_t i = 0; i < VERBS; i++)
 		if (verbs[i].summary)
-			printf("  %-8s %s\n", verbs[i].name, verbs[i].summary);
+			printf("  %-12s %s\n", verbs[i].name, verbs[i].summary);
 	puts("\n"
 	     "'looplag help COMMAND' tells more; --version shows the version. See "
 	     "looplag(1).");

@@ -21,6 +21,7 @@
 
 #include "daemon/alerting.h"
 #include "daemon/collector.h"
+#include "daemon/config_check.h"
 #include "daemon/configuration.h"
 #include "daemon/event.h"
 #include "daemon/groups.h"
@@ -543,36 +544,17 @@ serve(struct looplagd *daemon)
 	return error;
 }
 
-/* Whether the main configuration is good, or not there and need not be. */
-static bool
-check_configuration(const struct options *options)
-{
-	struct configuration *config = NULL;
-	int r;
-
-	/* Who has the other file checked need not have this one. */
-	if (options->web_config_file && !options->config_file_given &&
-		access(options->config_file, F_OK))
-		return true;
-	r = configuration_load(options->config_file, stderr, &config);
-	configuration_free(config);
-	if (r == 0)
-		printf("%s is good\n", options->config_file);
-	return r == 0;
-}
-
 int
 looplagd_check(const struct options *options)
 {
-	bool good = check_configuration(options);
+	bool good = true;
 
-	if (options->web_config_file) {
-		bool web_good = web_access_check(options->web_config_file);
-
-		if (web_good)
-			printf("%s is good\n", options->web_config_file);
-		good &= web_good;
-	}
+	/* Who has the other file checked need not have this one. */
+	if (!options->web_config_file || options->config_file_given ||
+		!access(options->config_file, F_OK))
+		good = config_check(options->config_file, stdout, stderr);
+	if (options->web_config_file)
+		good &= config_check_web(options->web_config_file, stdout, stderr);
 	return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

@@ -251,18 +251,18 @@ web_access_collect(const struct web_access *access, struct metrics *metrics)
 }
 
 bool
-web_access_check(const char *path)
+web_access_check(const char *path, FILE *err)
 {
 	struct web_config *config = NULL;
 	struct tls *tls = NULL;
 	char why[TLS_WHY_BYTES];
-	bool good = web_config_load(path, stderr, &config) == 0;
+	bool good = web_config_load(path, err, &config) == 0;
 
 	if (good && config->tls.cert_file) {
 		tls = tls_new(&config->tls, why);
 		good = tls != NULL;
 		if (!good)
-			fprintf(stderr, "%s: %s\n", path, why);
+			fprintf(err, "%s: %s\n", path, why);
 	}
 	tls_free(tls);
 	web_config_free(config);

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 struct credentials;
 struct event_loop;
@@ -57,8 +58,8 @@ web_access_credentials(const struct web_access *access);
 void
 web_access_collect(const struct web_access *access, struct metrics *metrics);
 
-/* Whether that file and those that it names are good; mistakes are told on stderr. */
+/* Whether that file and those that it names are good; mistakes are told on `err`. */
 bool
-web_access_check(const char *path);
+web_access_check(const char *path, FILE *err);
 
 #endif

@@ -32,6 +32,8 @@ knows daemon/looplagd.8 "$(sed -n 's/.*"\(looplag_[a-z_]*\|process_[a-z_]*\)".*/
 keys=$(sed -n 's/^\t{SCHEMA_[A-Z]*, "\([a-z_]*\)".*/\1/p' "$srcdir/daemon/schema.c" | sort -u)
 knows daemon/looplagd.8 "$keys"
 knows config/looplagd.yaml "$keys"
+knows cli/looplag.1 "$(options ./looplag check-config)"
+knows cli/looplag.1 "$(options ./looplag completion)"
 knows cli/looplag.1 "$(options ./looplag doctor)"
 knows cli/looplag.1 "$(options ./looplag hist)"
 knows cli/looplag.1 "$(options ./looplag ps)"
