@@ -25,7 +25,7 @@
 
 #include "cli/ask.h"
 #include "cli/fetch.h"
-#include "cli/history.h"
+#include "cli/minute.h"
 #include "cli/output.h"
 #include "cli/screen.h"
 #include "cli/style.h"
@@ -43,7 +43,7 @@ struct top {
 	const char *url;
 	struct style style;
 	struct fetch *fetch;
-	struct history *history;
+	struct minute *minute;
 	struct top_list list;
 	struct top_group group;
 	enum { LIST, GROUP, HELP } screen;
@@ -103,7 +103,7 @@ take_histograms(struct top *top)
 		return 0;
 	r = histograms_read(answer, &histograms);
 	if (r == 0) {
-		history_add(top->history, &histograms);
+		minute_add(top->minute, &histograms);
 		histograms_fini(&histograms);
 	}
 	json_decref(answer);
@@ -120,7 +120,7 @@ take_group(struct top *top)
 	if (!path)
 		return -ENOMEM;
 	stalls = get(top, path, "stalls");
-	r = top_group_take(&top->group, top->history, stalls, top->style.utf8);
+	r = top_group_take(&top->group, top->minute, stalls, top->style.utf8);
 	json_decref(stalls);
 	free(path);
 	return r;
@@ -220,7 +220,7 @@ draw(struct top *top)
 	screen_clear();
 	draw_title(top);
 	if (top->screen == LIST)
-		top_list_draw(&top->list, top->history, top->style.utf8, 1, inner_rows());
+		top_list_draw(&top->list, top->minute, top->style.utf8, 1, inner_rows());
 	else if (top->screen == GROUP)
 		top_group_draw(&top->group, 1, inner_rows());
 	else
@@ -389,11 +389,11 @@ top_main(int argc, char *argv[])
 	top_list_init(&top.list);
 	top.style = style_of(stdout);
 	top.fetch = fetch_new(top.url);
-	top.history = history_new();
-	status = top.fetch && top.history ? show(&top) : output_status(-ENOMEM);
+	top.minute = minute_new();
+	status = top.fetch && top.minute ? show(&top) : output_status(-ENOMEM);
 	top_group_fini(&top.group);
 	top_list_fini(&top.list);
-	history_free(top.history);
+	minute_free(top.minute);
 	fetch_free(top.fetch);
 	return status;
 }

@@ -12,7 +12,7 @@
 
 #include "cli/format.h"
 #include "cli/hist_text.h"
-#include "cli/history.h"
+#include "cli/minute.h"
 #include "cli/screen.h"
 #include "cli/stall_json.h"
 #include "cli/stall_text.h"
@@ -101,15 +101,15 @@ cut(char *text, char ***ret_lines, size_t *ret_count)
 }
 
 int
-top_group_take(struct top_group *group, const struct history *history,
-	const json_t *stalls, bool utf8)
+top_group_take(struct top_group *group, const struct minute *minute, const json_t *stalls,
+	bool utf8)
 {
 	struct style style = {.columns = (unsigned)screen_columns(), .utf8 = utf8};
 	struct histograms histograms;
 	size_t size, count;
 	char *text = NULL, **lines;
 	FILE *out;
-	int r = history_sum(history, group->groupname, &histograms);
+	int r = minute_sum(minute, group->groupname, &histograms);
 
 	if (r)
 		return r;

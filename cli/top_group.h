@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 
-struct history;
+struct minute;
 
 struct top_group {
 	char *groupname;
@@ -27,8 +27,8 @@ top_group_fini(struct top_group *group);
 /* Show what is known now; `stalls` is an answer, or NULL. Returns 0 or -ENOMEM, and what was
  * there stays. */
 __attribute__((warn_unused_result)) int
-top_group_take(struct top_group *group, const struct history *history,
-	const json_t *stalls, bool utf8);
+top_group_take(struct top_group *group, const struct minute *minute, const json_t *stalls,
+	bool utf8);
 
 /* Do what a key says, with so many rows to be seen. */
 void

@@ -12,13 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/history.h"
+#include "cli/minute.h"
 #include "cli/ps_table.h"
 #include "cli/screen.h"
 #include "cli/sparkline.h"
 #include "cli/top_text.h"
 
-#define MINUTE_MIN 15 /* columns */
+#define BARS_MIN 15 /* columns */
 #define NAME_MIN 8
 
 /* The keys that sort, by column. */
@@ -171,14 +171,14 @@ lay_out(const struct top_list *list, bool utf8)
 	for (int i = 0; i < LOOPS_COLUMNS; i++)
 		used += layout.columns[i] + 1;
 	for (int i = LOOPS_GROUP; i <= LOOPS_LOOP; i++)
-		while (used + MINUTE_MIN > width && layout.columns[i] > NAME_MIN) {
+		while (used + BARS_MIN > width && layout.columns[i] > NAME_MIN) {
 			layout.columns[i]--;
 			used--;
 		}
-	if (used + MINUTE_MIN <= width)
+	if (used + BARS_MIN <= width)
 		layout.minute = width - used;
-	if (layout.minute > HISTORY_READINGS)
-		layout.minute = HISTORY_READINGS;
+	if (layout.minute > MINUTE_READINGS)
+		layout.minute = MINUTE_READINGS;
 	return layout;
 }
 
@@ -212,12 +212,12 @@ draw_headings(const struct top_list *list, const struct layout *layout, size_t r
 }
 
 static void
-draw_minute(const struct loops_row *loop, const struct history *history, bool utf8,
+draw_minute(const struct loops_row *loop, const struct minute *minute, bool utf8,
 	size_t row, size_t at, size_t columns)
 {
-	double seconds[HISTORY_READINGS];
+	double seconds[MINUTE_READINGS];
 
-	history_longest(history, loop->groupname, loop->loop, columns, seconds);
+	minute_longest(minute, loop->groupname, loop->loop, columns, seconds);
 	for (size_t i = 0; i < columns; i++)
 		screen_put(row, at + i, sparkline_cell(seconds[i], utf8),
 			top_text_lateness(seconds[i]));
@@ -225,7 +225,7 @@ draw_minute(const struct loops_row *loop, const struct history *history, bool ut
 
 static void
 draw_row(const struct loops_row *loop, const struct layout *layout,
-	const struct history *history, bool utf8, size_t row, bool chosen)
+	const struct minute *minute, bool utf8, size_t row, bool chosen)
 {
 	unsigned base = (chosen ? SCREEN_REVERSE : 0) |
 			(loop->stuck_seconds > 0 ? SCREEN_BOLD : 0);
@@ -244,11 +244,11 @@ draw_row(const struct loops_row *loop, const struct layout *layout,
 			base | top_text_lateness(loops_lateness(loop, column)));
 	}
 	if (layout->minute)
-		draw_minute(loop, history, utf8, row, at, layout->minute);
+		draw_minute(loop, minute, utf8, row, at, layout->minute);
 }
 
 void
-top_list_draw(struct top_list *list, const struct history *history, bool utf8, size_t top,
+top_list_draw(struct top_list *list, const struct minute *minute, bool utf8, size_t top,
 	size_t rows)
 {
 	struct layout layout = lay_out(list, utf8);
@@ -260,6 +260,6 @@ top_list_draw(struct top_list *list, const struct history *history, bool utf8, s
 		list->first = seen ? list->chosen - seen + 1 : 0;
 	draw_headings(list, &layout, top);
 	for (size_t i = 0; i < seen && list->first + i < list->loops.count; i++)
-		draw_row(&list->loops.rows[list->first + i], &layout, history, utf8,
+		draw_row(&list->loops.rows[list->first + i], &layout, minute, utf8,
 			top + 1 + i, list->first + i == list->chosen);
 }

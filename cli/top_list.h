@@ -10,7 +10,7 @@
 
 #include "cli/loops.h"
 
-struct history;
+struct minute;
 
 struct top_list {
 	json_t *answer; /* what the names are of */
@@ -44,7 +44,7 @@ top_list_stuck(const struct top_list *list);
 
 /* Draw it in those rows of the screen, with the headings in the first one. */
 void
-top_list_draw(struct top_list *list, const struct history *history, bool utf8, size_t top,
+top_list_draw(struct top_list *list, const struct minute *minute, bool utf8, size_t top,
 	size_t rows);
 
 #endif

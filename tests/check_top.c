@@ -12,25 +12,25 @@
 #include <jansson.h>
 
 #include "cli/histograms.h"
-#include "cli/history.h"
+#include "cli/minute.h"
 #include "cli/screen.h"
 #include "cli/sparkline.h"
 #include "cli/top_list.h"
 
 /* --- the last minute --- */
 
-static struct history *history;
+static struct minute *minute;
 
 static void
 begin(void)
 {
-	history = history_new();
+	minute = minute_new();
 }
 
 static void
 end(void)
 {
-	history_free(history);
+	minute_free(minute);
 }
 
 /* Read the totals of one loop, by rows. */
@@ -44,18 +44,18 @@ read_loop(const char *loop, double a, double b, double c, double d)
 		.loops = &one,
 		.count = loop != NULL};
 
-	history_add(history, &reading);
+	minute_add(minute, &reading);
 }
 
 /* The longest delays of the last so many readings. */
 static void
 assert_last(const char *loop, size_t count, const double *expected)
 {
-	double seconds[HISTORY_READINGS];
+	double seconds[MINUTE_READINGS];
 
-	history_longest(history, "web", loop, HISTORY_READINGS, seconds);
-	for (size_t i = 0; i < HISTORY_READINGS; i++) {
-		size_t known = HISTORY_READINGS - count;
+	minute_longest(minute, "web", loop, MINUTE_READINGS, seconds);
+	for (size_t i = 0; i < MINUTE_READINGS; i++) {
+		size_t known = MINUTE_READINGS - count;
 
 		ck_assert_msg(seconds[i] == (i < known ? -1 : expected[i - known]),
 			"%zu: %g", i, seconds[i]);
@@ -76,14 +76,14 @@ END_TEST
 
 START_TEST(only_the_last_sixty_readings_are_known)
 {
-	double expected[HISTORY_READINGS];
+	double expected[MINUTE_READINGS];
 
 	read_loop("main", 0, 0, 0, 0);
 	for (int i = 1; i <= 100; i++)
 		read_loop("main", i, 0, i > 50 ? 1 : 0, 0);
-	for (int i = 0; i < HISTORY_READINGS; i++)
+	for (int i = 0; i < MINUTE_READINGS; i++)
 		expected[i] = i == 10 ? 0.01 : 0;
-	assert_last("main", HISTORY_READINGS, expected);
+	assert_last("main", MINUTE_READINGS, expected);
 }
 END_TEST
 
@@ -110,13 +110,13 @@ START_TEST(a_loop_that_has_gone_is_forgotten_after_a_minute)
 
 	read_loop("main", 1, 0, 0, 0);
 	read_loop("main", 2, 0, 0, 0);
-	for (int i = 0; i < HISTORY_READINGS; i++) {
-		ck_assert_int_eq(history_sum(history, "web", &sum), 0);
+	for (int i = 0; i < MINUTE_READINGS; i++) {
+		ck_assert_int_eq(minute_sum(minute, "web", &sum), 0);
 		ck_assert_uint_eq(sum.count, 1);
 		histograms_fini(&sum);
 		read_loop(NULL, 0, 0, 0, 0);
 	}
-	ck_assert_int_eq(history_sum(history, "web", &sum), 0);
+	ck_assert_int_eq(minute_sum(minute, "web", &sum), 0);
 	ck_assert_uint_eq(sum.count, 0);
 	histograms_fini(&sum);
 }
@@ -134,7 +134,7 @@ START_TEST(fewer_cells_have_the_longest_of_several_readings)
 			: i > 27           ? 27
 					   : 0,
 			0, i >= 60 ? 1 : 0);
-	history_longest(history, "web", "main", 6, cells);
+	minute_longest(minute, "web", "main", 6, cells);
 	ck_assert_double_eq(cells[0], 0);
 	ck_assert_double_eq(cells[2], 0.001);
 	ck_assert_double_eq(cells[4], 0);
@@ -149,7 +149,7 @@ START_TEST(the_sum_is_of_the_last_minute_and_can_be_folded)
 	read_loop("main", 100, 100, 100, 100);
 	read_loop("main", 101, 102, 103, 104);
 	read_loop("main", 102, 102, 103, 104);
-	ck_assert_int_eq(history_sum(history, "web", &sum), 0);
+	ck_assert_int_eq(minute_sum(minute, "web", &sum), 0);
 	ck_assert_uint_eq(sum.count, 1);
 	ck_assert_double_eq(sum.loops[0].seconds[0], 2);
 	ck_assert_double_eq(sum.loops[0].seconds[3], 4);
@@ -317,20 +317,20 @@ int
 main(void)
 {
 	Suite *suite = suite_create("top");
-	TCase *minute = tcase_create("minute"), *rows = tcase_create("list");
+	TCase *readings = tcase_create("minute"), *rows = tcase_create("list");
 	SRunner *runner = srunner_create(suite);
 	int failed;
 
-	tcase_add_checked_fixture(minute, begin, end);
-	tcase_add_test(minute, each_reading_has_what_came_since_the_one_before);
-	tcase_add_test(minute, only_the_last_sixty_readings_are_known);
-	tcase_add_test(minute, a_loop_that_is_new_begins_with_all_that_it_has);
-	tcase_add_test(minute, a_daemon_that_counts_anew_makes_no_negative_second);
-	tcase_add_test(minute, a_loop_that_has_gone_is_forgotten_after_a_minute);
-	tcase_add_test(minute, fewer_cells_have_the_longest_of_several_readings);
-	tcase_add_test(minute, the_sum_is_of_the_last_minute_and_can_be_folded);
-	tcase_add_test(minute, bars_rise_with_the_delay);
-	suite_add_tcase(suite, minute);
+	tcase_add_checked_fixture(readings, begin, end);
+	tcase_add_test(readings, each_reading_has_what_came_since_the_one_before);
+	tcase_add_test(readings, only_the_last_sixty_readings_are_known);
+	tcase_add_test(readings, a_loop_that_is_new_begins_with_all_that_it_has);
+	tcase_add_test(readings, a_daemon_that_counts_anew_makes_no_negative_second);
+	tcase_add_test(readings, a_loop_that_has_gone_is_forgotten_after_a_minute);
+	tcase_add_test(readings, fewer_cells_have_the_longest_of_several_readings);
+	tcase_add_test(readings, the_sum_is_of_the_last_minute_and_can_be_folded);
+	tcase_add_test(readings, bars_rise_with_the_delay);
+	suite_add_tcase(suite, readings);
 	tcase_add_checked_fixture(rows, begin_list, end_list);
 	tcase_add_test(rows, what_is_stuck_is_on_top_whatever_the_order);
 	tcase_add_test(rows, columns_are_chosen_one_by_one_too);

@@ -8,40 +8,40 @@
  *
  * Pure.
  */
-#ifndef LOOPLAG_CLI_HISTORY_H
-#define LOOPLAG_CLI_HISTORY_H
+#ifndef LOOPLAG_CLI_MINUTE_H
+#define LOOPLAG_CLI_MINUTE_H
 
 #include <stddef.h>
 
 #include "cli/histograms.h"
 
-#define HISTORY_READINGS 60
+#define MINUTE_READINGS 60
 
-struct history;
+struct minute;
 
 /* NULL without memory. */
-struct history *
-history_new(void);
+struct minute *
+minute_new(void);
 void
-history_free(struct history *history);
+minute_free(struct minute *minute);
 
 /* Add a reading. A loop that is not in sixty of them is forgotten. What finds no memory is
  * missing. */
 void
-history_add(struct history *history, const struct histograms *reading);
+minute_add(struct minute *minute, const struct histograms *reading);
 
 /*
  * The longest delay of a loop in each of `cells` parts of the sixty readings, the oldest first:
  * how long it was at least, 0 when nobody would have waited, -1 when nothing is known.
  */
 void
-history_longest(const struct history *history, const char *groupname, const char *loop,
+minute_longest(const struct minute *minute, const char *groupname, const char *loop,
 	size_t cells, double *ret_seconds);
 
 /* All readings of a group's loops together. Names are borrowed until the next reading. Returns
  * 0 or -ENOMEM. */
 __attribute__((warn_unused_result)) int
-history_sum(
-	const struct history *history, const char *groupname, struct histograms *ret_sum);
+minute_sum(
+	const struct minute *minute, const char *groupname, struct histograms *ret_sum);
 
 #endif
