@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, LOOPLAG, LOOPLAGD, PYTHON, wait_for
+from harness import BUILD, LOOPLAGD, PYTHON, SOURCE, wait_for
 from runs import environment, looplag
 
 VERBS = re.findall(r"^  ([a-z-]+) ", looplag("help").stdout, re.M)
@@ -86,6 +86,15 @@ def test_json_has_an_object_for_each_file(scratch):
     assert good == {"file": str(web), "good": True, "mistakes": []}
     assert (bad["file"], bad["good"]) == (str(path), False)
     assert bad["mistakes"] == looplag("check-config", path).stderr.splitlines()
+
+
+def test_the_example_of_the_manual_page_is_good(scratch):
+    page = (SOURCE / "daemon" / "looplagd.yaml.5").read_text()
+    example = page.split(".Sh EXAMPLES")[1].split(".Bd -literal -offset indent\n")[1]
+    path = scratch / "looplagd.yaml"
+    path.write_text(example.split(".Ed\n")[0].replace("\\e", "\\"))
+    result = looplag("check-config", path)
+    assert (result.status, result.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("words, complaint", [

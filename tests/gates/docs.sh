@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# The manual pages know every option and every metric.
+# The manual pages know every option, every metric and every variable, and nothing twice.
 set -eu
 failed=0
 
@@ -20,6 +20,17 @@ knows()
 	done
 }
 
+# heads PAGE KEYS: each of the keys is the head of an item.
+heads()
+{
+	for key in $2; do
+		if ! grep -q -e "^\.It Ic \(.* \)*$key\( .*\)*\$" "$srcdir/$1"; then
+			echo "docs: $1 has no item for $key" >&2
+			failed=1
+		fi
+	done
+}
+
 # The options in a help text, as the pages write them: --web.x becomes -web.x.
 options()
 {
@@ -30,8 +41,8 @@ knows daemon/looplagd.8 "$(options ./looplagd)"
 knows daemon/looplagd.8 "$(sed -n 's/.*"\(looplag_[a-z_]*\|process_[a-z_]*\)".*/\1/p' \
 	"$srcdir"/daemon/*.c | sort -u)"
 keys=$(sed -n 's/^\t{SCHEMA_[A-Z]*, "\([a-z_]*\)".*/\1/p' "$srcdir/daemon/schema.c" | sort -u)
-knows daemon/looplagd.8 "$keys"
 knows config/looplagd.yaml "$keys"
+heads daemon/looplagd.yaml.5 "$keys"
 knows cli/looplag.1 "$(options ./looplag check-config)"
 knows cli/looplag.1 "$(options ./looplag completion)"
 knows cli/looplag.1 "$(options ./looplag doctor)"
@@ -42,9 +53,28 @@ knows cli/looplag.1 "$(options ./looplag stalls)"
 knows cli/looplag.1 "$(options ./looplag top)"
 knows daemon/looplagd.8 "$(sed -n 's/^#define JOURNAL_.*"\([0-9a-f]\{32\}\)"$/\1/p' \
 	"$srcdir/daemon/journal.h")"
-knows cli/looplag.1 "$(grep -o 'LOOPLAG_[A-Z]*' "$srcdir/probes/settings.c" | sort -u)"
+variables=$(grep -o 'LOOPLAG_[A-Z]*' "$srcdir/probes/settings.c" | sort -u)
+knows probes/looplag-probe.7 "$variables"
+knows probes/looplag-probe.7 "$(sed -n 's/^\(looplag_[a-z_]*\)(.*/\1/p' \
+	"$srcdir/probes/looplag.h")"
+
+pages="cli/looplag.1 daemon/looplagd.8 daemon/looplagd.yaml.5 probes/looplag-probe.7"
+# once WORDS: each of them is explained in one page alone.
+once()
+{
+	for word in $1; do
+		count=$(cd "$srcdir" && grep -l -e "^\.It [A-Z][a-z] $word\$" $pages | wc -l)
+		if [ "$count" != 1 ]; then
+			echo "docs: $word is the head of an item in $count pages" >&2
+			failed=1
+		fi
+	done
+}
+once "$(echo "$variables" | grep -v LOOPLAG_SOCKET) $keys"
 
 if command -v mandoc >/dev/null; then
-	mandoc -Tlint -Wwarning "$srcdir/daemon/looplagd.8" "$srcdir/cli/looplag.1" || failed=1
+	for page in $pages; do
+		mandoc -Tlint -Wwarning "$srcdir/$page" || failed=1
+	done
 fi
 exit $failed
