@@ -54,25 +54,25 @@ export function level(value, threshold) {
 }
 
 // Have an element for each item, in that order, made once and updated often; what has the
-// focus stays where it is.
+// focus keeps it.
 export function keep(parent, items, key, create, update) {
     const before = parent.kept || new Map();
-    const now = new Map();
+    const focused = document.activeElement;
+    parent.kept = new Map(items.map((item) => [key(item), before.get(key(item)) || create(item)]));
+    for (const [name, element] of before)
+        if (!parent.kept.has(name))
+            element.remove();
     let at = parent.firstElementChild;
     for (const item of items) {
-        const name = key(item);
-        const element = before.get(name) || create(item);
-        before.delete(name);
-        now.set(name, element);
+        const element = parent.kept.get(key(item));
         update(element, item);
         if (element === at)
             at = at.nextElementSibling;
         else
             parent.insertBefore(element, at);
     }
-    for (const element of before.values())
-        element.remove();
-    parent.kept = now;
+    if (focused !== document.activeElement && parent.contains(focused))
+        focused.focus({ preventScroll: true });
 }
 
 export const groupLink = (name) => `#group=${encodeURIComponent(name)}`;
