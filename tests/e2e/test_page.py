@@ -72,15 +72,21 @@ def rows(browser):
     return dict(table)
 
 
-def stall(host, looplagd, group, tmp_path, lengths="400", case="cpu"):
-    """Have a Node program stall; returns its stalls as looplagd tells of them. Its group may
-    have another name."""
-    started = host(["node", HOSTS / "stalls.js", tmp_path / "log", case, "100", lengths], group)
+# As the page writes it; a stall of 400 ms lasts longer where others have the processor.
+LONG = r"([4-9]\d\d ms|[\d.]+ s)"
+
+
+def stall(host, looplagd, group, tmp_path):
+    """Have a Node program stall, until the guilty line of a stall is known, which on a machine
+    with much else to do may be missed once; returns that stall as looplagd tells of it. Its
+    group may have another name."""
+    started = host(["node", HOSTS / "stalls.js", tmp_path / "log", "cpu", "100", "400x5"], group)
 
     def ended():
         found = json.loads(looplagd.get("/api/v1/stalls")[2])["stalls"]
-        return [s for s in found if s["pid"] == started.pid and not s["open"] and s["stack"]]
-    return wait_for(ended, 30, "a stall with a stack")
+        return [s for s in found if s["pid"] == started.pid and not s["open"]
+                and any(frame.get("function") == "cpuLoop" for frame in s["stack"])]
+    return wait_for(ended, 30, "a stall with its guilty line")[0]
 
 
 def fetch(looplagd, path, method="GET", **headers):
@@ -138,6 +144,7 @@ def test_a_query_that_history_does_not_know_is_refused(looplagd):
     assert last["groups"] == [] and len(last["bounds"]) == 19
 
 
+@pytest.mark.not_sanitized("what is slower shows stalls later")
 def test_a_stall_appears_within_a_second(browser, looplagd, host, tmp_path):
     # Each of them is enough: on a machine with much else to do one may come late.
     log = tmp_path / "log"
@@ -163,22 +170,26 @@ def test_a_stall_appears_within_a_second(browser, looplagd, host, tmp_path):
 
 
 def test_it_shows_groups_delay_and_stalls(browser, looplagd, host, tmp_path):
-    known = stall(host, looplagd, "shop", tmp_path)[0]
+    known = stall(host, looplagd, "shop", tmp_path)
     host([PYTHON, HOSTS / "asyncio_server.py"], "idle")
     visit(browser, looplagd, "#group=shop")
     wait_for(lambda: {"shop", "idle", "looplagd"} <= set(rows(browser)), 10)
-    cells = wait_for(lambda: [cells for cells in [rows(browser)["shop"]] if "ms" in cells[3]], 10)[0]
-    assert float(cells[3].split()[0]) >= 400 and (cells[5], cells[6], cells[7]) == ("1", "1", "node")
+    wait_for(lambda: re.fullmatch(LONG, rows(browser)["shop"][3]), 10)
+    cells = rows(browser)["shop"]
+    assert (cells[6], cells[7]) == ("1", "node")
+    assert 1 <= int(cells[5]) <= 5
     assert browser.text("#groups [aria-current] a") == "shop"
     assert browser.text("#delay-title") == "Delay of shop"
-    assert "1 stall" in browser.text("#summary")
+    assert re.search(rf"[1-5] stalls?, longest {LONG}", browser.text("#summary"))
     # The worst code path is unfolded.
-    path = wait_for(lambda: browser.text("#stalls li"), 10)
-    guilty = browser.text("#stalls .guilty")
-    lines = [frame["line"] for frame in known["stack"] if frame.get("function") == "cpuLoop"]
-    assert "cpuLoop" in guilty and f"stalls.js:{lines[0]}" in guilty
-    assert known["cause"] in path and "1\u00d7" in path
-    assert f"#{known['id']}" in browser.text("#stalls tbody")
+    assert wait_for(lambda: browser.text("#stalls li:first-child .stack"), 10)
+    browser.execute_script("document.querySelectorAll('#stalls details').forEach((e) => e.open = true)")
+    line = next(f["line"] for f in known["stack"] if f.get("function") == "cpuLoop")
+    wait_for(lambda: re.search(rf"cpuLoop \S*/stalls\.js:{line}\n", browser.text("#stalls")), 10)
+    assert "cpuLoop" in browser.text("#stalls .guilty")
+    path = browser.text("#stalls")
+    assert known["cause"] in path and re.search("[1-5]\u00d7", path)
+    assert f"#{known['id']}" in path
     # The heatmap, for whom it is a picture and for whom it is not.
     canvas = browser.find_element("id", "heatmap")
     assert canvas.get_attribute("aria-label").startswith("Delay of shop over 15 minutes")
@@ -189,7 +200,7 @@ def test_it_shows_groups_delay_and_stalls(browser, looplagd, host, tmp_path):
     def tells():
         browser.press("ArrowLeft")
         told.add(canvas.get_attribute("aria-valuetext"))
-        found = [text for text in told if re.search(r"longest \d+ ms, later than 100 ms for", text)]
+        found = [text for text in told if re.search(rf"longest {LONG}, later than 100 ms for", text)]
         if "nothing known" in max(told):
             browser.press("End")
         return found
@@ -203,12 +214,12 @@ def test_it_shows_groups_delay_and_stalls(browser, looplagd, host, tmp_path):
         return seen.size""", canvas)
     assert colours > 10
     browser.execute_script("document.querySelector('#minutes').open = true")
-    assert re.search(r"\b4\d\d ms", browser.text("#minutes tbody tr"))
+    assert re.search(LONG, browser.text("#minutes tbody"))
     assert browser.complaints() == []
 
 
 def test_links_lead_to_a_group_and_to_a_stall(browser, looplagd, host, tmp_path):
-    known = stall(host, looplagd, "odd name&co", tmp_path)[0]
+    known = stall(host, looplagd, "odd name&co", tmp_path)
     visit(browser, looplagd, "#group=looplagd")
     assert browser.text("#delay-title") == "Delay of looplagd"
     group = known["groupname"]
@@ -287,4 +298,4 @@ def test_it_says_when_looplagd_is_away_and_goes_on_with_what_was_known(browser, 
     last, known = columns(looplagd, "before")
     assert last and [v for v in known if v and v >= 0.4]
     assert "component=ledger" not in looplagd.words + looplagd.program.stderr
-    wait_for(lambda: re.search(r"longest [4-9]\d\d ms", browser.text("#summary")), 10)
+    wait_for(lambda: re.search(f"longest {LONG}", browser.text("#summary")), 10)
