@@ -5,7 +5,7 @@ import { guilty, keep, make, percent, place, seconds, setText, time }
     from '/web/words.js';
 
 // Of one code path, the newest.
-const SHOWN = 20;
+const SHOWN = 10;
 const CAUSES = { cpu: 'it was computing', blocked: 'it waited in a system call',
     nested_wait: 'it waited for something within the callback',
     gil: 'it waited for Python\u2019s interpreter lock', starved: 'it got no processor',

@@ -6,6 +6,7 @@ import gzip
 import http.client
 import json
 import re
+import socket
 import time
 import urllib.parse
 
@@ -215,6 +216,20 @@ def test_it_shows_groups_delay_and_stalls(browser, looplagd, host, tmp_path):
     assert colours > 10
     browser.execute_script("document.querySelector('#minutes').open = true")
     assert re.search(LONG, browser.text("#minutes tbody"))
+    assert browser.complaints() == []
+
+
+def test_health_tells_what_was_refused(browser, looplagd):
+    visit(browser, looplagd)
+    assert "0" in browser.text("#health div:nth-child(4) dd")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stranger:
+        stranger.connect(str(looplagd.socket))
+        stranger.send(b"nonsense")
+    wait_for(lambda: browser.text("#health .warn").startswith("Rejected"), 10)
+    assert "hello 1" in browser.text("#health .warn")
+    status = json.loads(looplagd.get("/api/v1/status")[2])
+    assert status["rejected"] == {"hello": 1} and status["dropped"] == {}
+    assert status["configuration"]["good"] and status["stall_threshold_seconds"] == 0.1
     assert browser.complaints() == []
 
 
