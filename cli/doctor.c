@@ -67,7 +67,7 @@ doctor_process(struct findings *findings, const char *word, struct surroundings 
 	int r;
 
 	if (!identity_unit(pid, unit) &&
-		!examine_unit(findings, unit, around->socket, &facts)) {
+		!examine_unit(findings, unit, around->socket, NULL, &facts)) {
 		around->unit = unit;
 		around->unit_preloads = facts.preloads;
 	}
@@ -106,7 +106,7 @@ doctor_unit(struct findings *findings, const char *word, const char *unit,
 	struct surroundings *around)
 {
 	struct unit_facts facts = {0};
-	int r = examine_unit(findings, unit, around->socket, &facts);
+	int r = examine_unit(findings, unit, around->socket, NULL, &facts);
 
 	if (r == -EIO)
 		return nothing("no command, and no unit that could be asked for", word,

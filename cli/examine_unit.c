@@ -17,8 +17,10 @@
 #include "cli/examine_program.h"
 #include "cli/findings.h"
 #include "cli/preload.h"
+#include "cli/unit_environment.h"
 #include "cli/unit_properties.h"
 #include "cli/unit_rules.h"
+#include "cli/unit_view.h"
 #include "probes/segment.h"
 
 #define NOBODY 65534
@@ -29,6 +31,7 @@ struct patient {
 	const struct unit_properties *properties;
 	const char *unit, *socket;
 	char library[PATH_MAX]; /* the one that it preloads, or would */
+	bool chosen;            /* ... whatever it preloads */
 	bool preloads;
 };
 
@@ -46,54 +49,13 @@ add(const struct patient *patient, enum finding_level level, const char *code,
 	findings_add(patient->findings, level, code, patient->unit, what, mend);
 }
 
-/* What one of the unit's environment files sets a variable to, and its name. They count more
- * than Environment=. */
-static bool
-find_in_files(const struct patient *patient, const char *name, char *ret_file,
-	char *ret_value, size_t size)
-{
-	size_t length = strlen(name);
-	const char *files = NULL;
-	bool found = false;
-	char line[8192];
-
-	while ((files = unit_property_next(
-			patient->properties, "EnvironmentFiles", files))) {
-		const char *at = files;
-		char path[PATH_MAX];
-		FILE *file;
-
-		if (!unit_next_word(&at, path, sizeof path))
-			continue;
-		file = fopen(path, "re");
-		while (file && fgets(line, sizeof line, file)) {
-			const char *set = line + strspn(line, " \t"), *value;
-
-			line[strcspn(line, "\n")] = '\0';
-			if (strncmp(set, name, length) != 0 || set[length] != '=')
-				continue;
-			value = set + length + 1;
-			if (!unit_next_word(&value, ret_value, size))
-				*ret_value = '\0';
-			strcpy(ret_file, path);
-			found = true;
-		}
-		if (file)
-			fclose(file);
-	}
-	return found;
-}
-
 /* What the unit sets a variable to, and where. */
 static bool
 find_variable(const struct patient *patient, const char *name, char *ret_where,
 	char *ret_value, size_t size)
 {
-	if (find_in_files(patient, name, ret_where, ret_value, size))
-		return true;
-	snprintf(ret_where, PATH_MAX, "%s", patient->unit);
-	return unit_find_variable(
-		property(patient, "Environment"), name, ret_value, size);
+	return unit_environment_find(
+		patient->properties, patient->unit, name, ret_where, ret_value, size);
 }
 
 /* Look for the probe in the unit's environment. */
@@ -104,7 +66,7 @@ examine_environment(struct patient *patient)
 
 	if (find_variable(patient, "LD_PRELOAD", where, value, sizeof value) && *value) {
 		patient->preloads = preload_find_in(value, ours);
-		if (patient->preloads)
+		if (patient->preloads && !patient->chosen)
 			strcpy(patient->library, ours);
 		examine_program_preload(patient->findings, where, value);
 		if (!patient->preloads)
@@ -117,11 +79,8 @@ examine_environment(struct patient *patient)
 					patient->library));
 	} else {
 		add(patient, FINDING_WARNING, "no-preload", "does not set LD_PRELOAD yet",
-			findings_text(patient->findings,
-				"copy " PKGDATADIR "/target-dropin.conf to " SYSCONFDIR
-				"/systemd/system/%s.d/50-looplag.conf, then systemctl "
-				"daemon-reload and restart it",
-				patient->unit));
+			findings_text(
+				patient->findings, "looplag enable %s", patient->unit));
 	}
 	if (find_variable(patient, "LOOPLAG_DISABLE", where, value, sizeof value) &&
 		!strcmp(value, "1"))
@@ -203,36 +162,16 @@ examine_start(const struct patient *patient, const struct carry_user *user)
 			"install it, or mend ExecStart=");
 }
 
-/* The setting that hides a path from the service, or NULL. */
-static const char *
-hidden_by(const struct patient *patient, const char *path)
-{
-	const char *home = property(patient, "ProtectHome");
-
-	if (unit_rules_cover(property(patient, "InaccessiblePaths"), path))
-		return "InaccessiblePaths=";
-	if (unit_rules_cover(property(patient, "TemporaryFileSystem"), path))
-		return "TemporaryFileSystem=";
-	if ((!strcmp(home, "yes") || !strcmp(home, "tmpfs")) &&
-		unit_rules_cover("/home /root /run/user", path))
-		return "ProtectHome=";
-	if ((unit_property_is_set(patient->properties, "PrivateTmp") ||
-		    unit_property_is_set(patient->properties, "DynamicUser")) &&
-		unit_rules_cover("/tmp /var/tmp", path))
-		return "PrivateTmp=";
-	return NULL;
-}
-
 /* Whether the service can see and load the library. */
 static void
 examine_library(const struct patient *patient, const struct reach_user *user)
 {
-	const char *root = property(patient, "RootDirectory");
-	const char *hider = hidden_by(patient, patient->library);
+	const char *root = property(patient, "RootDirectory"), *hider;
+	enum unit_view view = unit_view_of(patient->properties, patient->library, &hider);
 
 	if (*patient->library != '/')
 		return;
-	if (*property(patient, "RootImage")) {
+	if (view == UNIT_VIEW_COVERED && *property(patient, "RootImage")) {
 		add(patient, FINDING_WARNING, "root-image",
 			"runs in an image of its own, in which nothing was looked at",
 			findings_text(patient->findings,
@@ -240,16 +179,13 @@ examine_library(const struct patient *patient, const struct reach_user *user)
 				patient->library, patient->socket));
 		return;
 	}
-	if (hider &&
-		!unit_rules_cover(property(patient, "BindPaths"), patient->library) &&
-		!unit_rules_cover(
-			property(patient, "BindReadOnlyPaths"), patient->library))
+	if (view == UNIT_VIEW_CLOSED || (view == UNIT_VIEW_COVERED && !*root))
 		findings_add(patient->findings, FINDING_OBSTACLE, "library-hidden",
 			patient->library,
 			findings_text(patient->findings, "is hidden from %s by %s",
 				patient->unit, hider),
 			"install the library below /usr/lib and name that");
-	else
+	else if (view != UNIT_VIEW_BOUND)
 		examine_program_library(
 			patient->findings, patient->library, *root ? root : "/", user);
 	if (!unit_rules_may_execute(property(patient, "NoExecPaths"),
@@ -304,7 +240,8 @@ static void
 examine_sandbox(const struct patient *patient)
 {
 	const char *profile = property(patient, "AppArmorProfile");
-	const char *hider = hidden_by(patient, patient->socket);
+	const char *hider;
+	enum unit_view view = unit_view_of(patient->properties, patient->socket, &hider);
 	const char *limit = property(patient, "LimitFSIZE");
 
 	if (!unit_rules_allow_unix(property(patient, "RestrictAddressFamilies")))
@@ -313,13 +250,18 @@ examine_sandbox(const struct patient *patient)
 			"record, and looplagd never hear of it",
 			"add RestrictAddressFamilies=AF_UNIX to the drop-in");
 	examine_calls(patient);
-	if (hider)
+	/* Of an image it was said already. */
+	if (view == UNIT_VIEW_CLOSED ||
+		(view == UNIT_VIEW_COVERED && !*property(patient, "RootImage")))
 		findings_add(patient->findings, FINDING_OBSTACLE, "socket-hidden",
 			patient->socket,
 			findings_text(patient->findings, "is hidden from %s by %s",
 				patient->unit, hider),
-			findings_text(patient->findings,
-				"add BindPaths=%s to the drop-in", patient->socket));
+			view == UNIT_VIEW_CLOSED
+				? findings_text(
+					  patient->findings, "take it out of %s", hider)
+				: "add BindReadOnlyPaths= with its directory to the "
+				  "drop-in");
 	if (*limit && strcmp(limit, "infinity") != 0 &&
 		strtoull(limit, NULL, 10) < segment_size(SEGMENT_SLOTS_DEFAULT))
 		add(patient, FINDING_OBSTACLE, "file-limit",
@@ -342,7 +284,7 @@ examine_sandbox(const struct patient *patient)
 
 int
 examine_unit(struct findings *findings, const char *unit, const char *socket,
-	struct unit_facts *ret_facts)
+	const char *library, struct unit_facts *ret_facts)
 {
 	static const char *const names[] = {"AppArmorProfile", "BindPaths",
 		"BindReadOnlyPaths", "DynamicUser", "Environment", "EnvironmentFiles",
@@ -364,7 +306,10 @@ examine_unit(struct findings *findings, const char *unit, const char *socket,
 		unit_properties_free(properties);
 		return -ENOENT;
 	}
-	if (preload_find_own(patient.library) == -ENOENT)
+	patient.chosen = library;
+	if (library)
+		snprintf(patient.library, sizeof patient.library, "%s", library);
+	else if (preload_find_own(patient.library) == -ENOENT)
 		findings_add(findings, FINDING_OBSTACLE, "library", patient.library,
 			"cannot be read", "install it, or name it in LOOPLAG_LIBRARY");
 	examine_environment(&patient);

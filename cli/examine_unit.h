@@ -14,10 +14,11 @@ struct unit_facts {
 	pid_t main_pid; /* 0: it does not run */
 };
 
-/* Tell what is to say of a unit by its settings. Returns 0, -ENOENT if there is no such
+/* Tell what is to say of a unit by its settings. `library` is the probe that it is to load;
+ * NULL: the one that it names, or else the installed one. Returns 0, -ENOENT if there is no such
  * unit, or -EIO if systemd does not answer. */
 __attribute__((warn_unused_result)) int
 examine_unit(struct findings *findings, const char *unit, const char *socket,
-	struct unit_facts *ret_facts);
+	const char *library, struct unit_facts *ret_facts);
 
 #endif

@@ -116,6 +116,25 @@ findings_add(struct findings *findings, enum finding_level level, const char *co
 }
 
 void
+findings_drop(struct findings *findings, const char *code, const char *where)
+{
+	struct finding **link = &findings->first;
+
+	while (*link) {
+		struct finding *finding = *link;
+
+		if (strcmp(finding->code, code) != 0 ||
+			(where && strcmp(finding->where, where) != 0)) {
+			link = &finding->next;
+			continue;
+		}
+		*link = finding->next;
+		free(finding);
+	}
+	findings->end = link;
+}
+
+void
 findings_set_carries(struct findings *findings)
 {
 	findings->carries = true;
@@ -145,10 +164,8 @@ print_clean(const char *text, const struct style *style, FILE *out)
 }
 
 void
-findings_print(const struct findings *findings, const struct style *style, FILE *out)
+findings_print_list(const struct findings *findings, const struct style *style, FILE *out)
 {
-	const char *bold = style_bold(style), *end = style_end(style);
-
 	for (int level = LEVELS - 1; level >= 0; level--)
 		for (const struct finding *finding = findings->first; finding;
 			finding = finding->next) {
@@ -164,6 +181,14 @@ findings_print(const struct findings *findings, const struct style *style, FILE 
 			}
 			putc('\n', out);
 		}
+}
+
+void
+findings_print(const struct findings *findings, const struct style *style, FILE *out)
+{
+	const char *bold = style_bold(style), *end = style_end(style);
+
+	findings_print_list(findings, style, out);
 	fputs(bold, out);
 	print_clean(findings->subject, style, out);
 	fprintf(out, " %s the probe%s\n",
@@ -173,12 +198,10 @@ findings_print(const struct findings *findings, const struct style *style, FILE 
 		end);
 }
 
-void
-findings_print_json(const struct findings *findings, FILE *out)
+struct json_t *
+findings_json(const struct findings *findings)
 {
 	json_t *array = json_array();
-	json_t *all;
-	char *text;
 
 	for (int level = LEVELS - 1; level >= 0; level--)
 		for (const struct finding *finding = findings->first; finding;
@@ -197,10 +220,20 @@ findings_print_json(const struct findings *findings, FILE *out)
 					object, "mend", json_string(finding->mend));
 			json_array_append_new(array, object);
 		}
+	return array;
+}
+
+void
+findings_print_json(const struct findings *findings, FILE *out)
+{
+	json_t *all;
+	char *text;
+
 	all = json_pack("{s:s, s:o*, s:b, s:b, s:o}", "kind", findings->kind, "subject",
 		json_string(findings->subject), "can_carry",
 		!findings_obstacles(findings), "carries",
-		findings->carries && !findings_obstacles(findings), "findings", array);
+		findings->carries && !findings_obstacles(findings), "findings",
+		findings_json(findings));
 	text = all ? json_dumps(all, JSON_INDENT(2)) : NULL;
 	fprintf(out, "%s\n", text ? text : "{}");
 	free(text);

@@ -6,8 +6,9 @@
 #include <stddef.h>
 #include <stdio.h>
 
-struct style;
 struct findings;
+struct json_t;
+struct style;
 
 enum finding_level {
 	FINDING_NOTE,    /* good to know */
@@ -36,6 +37,10 @@ void
 findings_add(struct findings *findings, enum finding_level level, const char *code,
 	const char *where, const char *what, const char *mend);
 
+/* Forget those of a code: at that place, NULL: wherever. */
+void
+findings_drop(struct findings *findings, const char *code, const char *where);
+
 /* It has the probe loaded, and it works. */
 void
 findings_set_carries(struct findings *findings);
@@ -44,7 +49,16 @@ findings_set_carries(struct findings *findings);
 size_t
 findings_obstacles(const struct findings *findings);
 
-/* Print all, the gravest first, and the verdict. */
+/* Print all, the gravest first. */
+void
+findings_print_list(
+	const struct findings *findings, const struct style *style, FILE *out);
+
+/* The same as an array of jansson's; caller has the reference. */
+struct json_t *
+findings_json(const struct findings *findings);
+
+/* Print all and the verdict. */
 void
 findings_print(const struct findings *findings, const struct style *style, FILE *out);
 void

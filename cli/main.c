@@ -9,7 +9,9 @@
 
 #include "cli/check_config.h"
 #include "cli/completion.h"
+#include "cli/disable.h"
 #include "cli/doctor.h"
+#include "cli/enable.h"
 #include "cli/hist.h"
 #include "cli/ps.h"
 #include "cli/run.h"
@@ -36,6 +38,8 @@ static const struct verb {
 	{"hist", hist_main, "show how the delay of a group's loops is spread"},
 	{"stalls", stalls_main, "show when loops were stuck, why, and in which line"},
 	{"doctor", doctor_main, "tell whether a program can carry the probe, or why not"},
+	{"enable", enable_main, "have a systemd service load the probe"},
+	{"disable", disable_main, "take that back"},
 	{"check-config", check_config_main, "tell all mistakes in a file for looplagd"},
 	{"completion", completion_main, "have a shell complete all this"},
 	{"help", help_main, "show this text, or that of a command"},

@@ -1,90 +1,30 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs `systemctl show`, which is there wherever systemd is, and reads what it says. */
+/* Runs `systemctl show`, and reads what it says. */
 
 #include "config.h"
 
 #include "cli/unit_properties.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#define TEXT_MAX (1u << 20)
+#include "cli/systemctl.h"
 
 struct unit_properties {
 	char *text; /* the lines, each with a final 0; an empty one ends them */
 };
-
-/* Everything that can be read, with two zeros at its end, or NULL. */
-static char *
-read_all(int fd)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *memory = open_memstream(&text, &size);
-	char chunk[4096];
-	ssize_t n;
-
-	if (!memory)
-		return NULL;
-	while ((n = read(fd, chunk, sizeof chunk)) > 0 || (n < 0 && errno == EINTR))
-		if (n > 0 && ftello(memory) < (off_t)TEXT_MAX)
-			fwrite(chunk, 1, (size_t)n, memory);
-	fwrite("\0", 1, 2, memory);
-	if (fclose(memory) || n < 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
-}
-
-/* Run systemctl and return what it says. */
-static int
-run_systemctl(char *const argv[], char **ret_text)
-{
-	posix_spawn_file_actions_t actions;
-	int ends[2], status, r;
-	pid_t pid;
-	char *text;
-
-	if (pipe2(ends, O_CLOEXEC))
-		return -errno;
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-	posix_spawn_file_actions_addopen(
-		&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-	r = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	close(ends[1]);
-	text = r ? NULL : read_all(ends[0]);
-	close(ends[0]);
-	if (r)
-		return -r;
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			break;
-	if (!text || !WIFEXITED(status) || WEXITSTATUS(status)) {
-		free(text);
-		return -EIO;
-	}
-	*ret_text = text;
-	return 0;
-}
 
 int
 unit_properties_read(const char *unit, const char *const *names,
 	struct unit_properties **ret_properties)
 {
 	char program[] = "systemctl", show[] = "show", end[] = "--", *text = NULL;
-	char option[2048] = "--property=", *name = strdup(unit);
+	char option[2048] = "--property=", *name = unit ? strdup(unit) : NULL;
 	char *argv[] = {program, show, option, end, name, NULL};
 	size_t length = strlen(option);
-	int r = name ? 0 : -ENOMEM;
+	int r = name || !unit ? 0 : -ENOMEM;
 
 	for (; *names && length < sizeof option; names++)
 		length += (size_t)snprintf(
@@ -92,7 +32,7 @@ unit_properties_read(const char *unit, const char *const *names,
 	if (length >= sizeof option)
 		r = -E2BIG;
 	if (!r)
-		r = run_systemctl(argv, &text);
+		r = systemctl_ask(argv, &text);
 	free(name);
 	if (r)
 		return r;

@@ -8,7 +8,7 @@
 
 struct unit_properties;
 
-/* Ask systemctl for these properties of a unit. Returns 0, -ENOENT if there is no systemctl,
+/* Ask systemctl for these properties of a unit, or of systemd itself (NULL). Returns 0, -ENOENT if there is no systemctl,
  * -EIO if it fails (there is no systemd), or another -errno. */
 __attribute__((warn_unused_result)) int
 unit_properties_read(const char *unit, const char *const *names,

@@ -69,18 +69,55 @@ unit_rules_cover(const char *paths, const char *path)
 	return longest_cover(paths, path) >= 0;
 }
 
+bool
+unit_rules_bind(const char *binds, const char *path)
+{
+	char next[2 * PATH_MAX];
+
+	while (unit_next_word(&binds, next, sizeof next)) {
+		char *end = strchr(next, ':');
+		const char *inside = end ? end + 1 : next + strspn(next, "-+");
+		size_t length = strcspn(inside, ":");
+
+		while (length > 0 && inside[length - 1] == '/')
+			length--;
+		if (!strncmp(path, inside, length) &&
+			(path[length] == '/' || !path[length]))
+			return true;
+	}
+	return false;
+}
+
+static const char *const at_start[] = {"memfd_create", "ftruncate", "fcntl", "mmap",
+	"madvise", "socket", "connect", "sendmsg", NULL};
+static const char *const in_helper[] = {"prctl", "unshare", "close_range",
+	"process_vm_readv", "futex", "pipe2", "getdents64", "readlinkat", "nanosleep",
+	"tgkill", NULL};
+
+static bool
+forbids(const char *filter, const char *call)
+{
+	return *filter && unit_rules_have(filter, call) == (*filter == '~');
+}
+
 const char *
 unit_rules_forbidden_call(const char *filter, bool helper)
 {
-	static const char *const at_start[] = {"memfd_create", "ftruncate", "fcntl",
-		"mmap", "madvise", "socket", "connect", "sendmsg", NULL};
-	static const char *const in_helper[] = {"prctl", "unshare", "close_range",
-		"process_vm_readv", "futex", "pipe2", "getdents64", "readlinkat",
-		"nanosleep", "tgkill", NULL};
-
-	for (const char *const *call = helper ? in_helper : at_start; *filter && *call;
-		call++)
-		if (unit_rules_have(filter, *call) == (*filter == '~'))
+	for (const char *const *call = helper ? in_helper : at_start; *call; call++)
+		if (forbids(filter, *call))
 			return *call;
 	return NULL;
+}
+
+void
+unit_rules_wanted_calls(
+	const char *filter, const char *also, char ret_calls[UNIT_RULES_CALLS_BYTES])
+{
+	*ret_calls = '\0';
+	for (const char *const *call = at_start; *call; call++)
+		if (forbids(filter, *call) || unit_rules_have(also, *call)) {
+			if (*ret_calls)
+				strcat(ret_calls, " ");
+			strcat(ret_calls, *call);
+		}
 }

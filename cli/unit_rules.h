@@ -6,6 +6,8 @@
 
 #include <stdbool.h>
 
+#define UNIT_RULES_CALLS_BYTES 128
+
 /* Whether the list has the word, which may have ":ERRNO" or "=VALUE" behind it there. */
 bool
 unit_rules_have(const char *list, const char *word);
@@ -23,10 +25,21 @@ unit_rules_may_execute(const char *noexec, const char *exec, const char *path);
 bool
 unit_rules_cover(const char *paths, const char *path);
 
+/* Whether one of BindPaths= or BindReadOnlyPaths= shows `path` to the service, or a directory
+ * above it. */
+bool
+unit_rules_bind(const char *binds, const char *path);
+
 /* The first system call that SystemCallFilter= forbids of those that the probe makes at its
  * start; or, for `helper`, of those that its helper thread makes, which Node.js and Python
  * programs have. NULL: none. */
 const char *
 unit_rules_forbidden_call(const char *filter, bool helper);
+
+/* Those of the calls that the probe makes at its start that are forbidden, or in the list
+ * `also`, with blanks between. */
+void
+unit_rules_wanted_calls(
+	const char *filter, const char *also, char ret_calls[UNIT_RULES_CALLS_BYTES]);
 
 #endif

@@ -435,7 +435,6 @@ def test_a_unit_that_is_not_there_is_status_2(scratch):
     ("library-hidden", {"InaccessiblePaths": f"/boot -{PROBE.parent}"}),
     ("library-hidden", {"TemporaryFileSystem": f"{PROBE.parent}:ro"}),
     ("socket-hidden", {"InaccessiblePaths": os.path.dirname(NOBODY)}),
-    ("library-missing", {"RootDirectory": "/sys"}),
     ("no-program", {"ExecStart": "{ path=/no/such/program ; argv[]=x }"}),
     ("call-filter", {"SystemCallFilter": "read write memfd_create"}),
     ("call-filter", {"SystemCallFilter": "~mount memfd_create:EPERM"}),
@@ -445,6 +444,16 @@ def test_a_unit_that_cannot_carry_it_is_told_why(unit, code, properties):
     found = unit(**properties)
     assert found.obstacles() == {code}
     assert found.codes[code]["mend"]
+
+
+def test_a_unit_with_a_root_of_its_own_sees_what_is_bound_there(unit):
+    own = {"RootDirectory": "/sys"}
+    assert unit(**own).obstacles() == {"library-missing", "socket-hidden"}
+    socket = f"{os.path.dirname(NOBODY)}:{os.path.dirname(NOBODY)}:rbind"
+    assert unit(**own, BindReadOnlyPaths=socket).obstacles() == {"library-missing"}
+    inside = f"{socket} -{PROBE}:/run/liblooplag.so:rbind"
+    assert unit(**own, BindReadOnlyPaths=inside, Environment="LD_PRELOAD=/run/liblooplag.so") \
+        .obstacles() == set()
 
 
 @pytest.mark.parametrize("properties", [
