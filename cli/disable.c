@@ -19,6 +19,7 @@
 #include "cli/enable_plan.h"
 #include "cli/findings.h"
 #include "cli/outcome.h"
+#include "cli/output.h"
 #include "cli/service.h"
 #include "cli/systemctl.h"
 #include "cli/unit_properties.h"
@@ -176,6 +177,7 @@ disable_main(int argc, char *argv[])
 	struct enable_options options;
 	int status;
 
+	output_begin();
 	if (enable_options_parse(argc, argv, &options, &status))
 		return status;
 	for (char **word = options.argv; *word; word++) {

@@ -19,6 +19,7 @@
 #include "cli/findings.h"
 #include "cli/listener.h"
 #include "cli/outcome.h"
+#include "cli/output.h"
 #include "cli/service.h"
 #include "cli/systemctl.h"
 #include "cli/unit_properties.h"
@@ -195,6 +196,8 @@ enable_main(int argc, char *argv[])
 	struct enable_options options;
 	int status;
 
+	/* A unit is not left half done, whoever stops reading. */
+	output_begin();
 	if (enable_options_parse(argc, argv, &options, &status))
 		return status;
 	/* systemd does not notice each file that is new, and our own must fit to all. */

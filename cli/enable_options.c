@@ -7,11 +7,11 @@
 
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/doctor_options.h"
+#include "cli/output.h"
 #include "cli/usage.h"
 
 static const struct option enable_list[] = {
@@ -128,7 +128,7 @@ enable_options_parse(
 			enable ? enable_list : disable_list, NULL)) >= 0) {
 		if (option == 'h') {
 			fputs(enable ? enable_help : disable_help, stdout);
-			*ret_status = fflush(stdout) ? EXIT_FAILURE : 0;
+			*ret_status = output_status(output_flush());
 			return -1;
 		}
 		if (take_option(verb, option, argv[optind - 1], ret_options))

@@ -15,6 +15,7 @@
 #include "cli/doctor_options.h"
 #include "cli/enable_options.h"
 #include "cli/findings.h"
+#include "cli/output.h"
 #include "cli/service.h"
 #include "cli/style.h"
 
@@ -41,7 +42,8 @@ outcome_show(
 		return -ENOMEM;
 	if (!outcome->options->json) {
 		fputs(text, stdout);
-		fflush(stdout);
+		if (!outcome->_error)
+			outcome->_error = output_flush();
 	} else {
 		if (!outcome->_memory)
 			outcome->_memory = open_memstream(
@@ -161,5 +163,7 @@ outcome_print(struct outcome *outcome)
 		free(outcome->_changes);
 	outcome->_memory = NULL;
 	outcome->_changes = NULL;
-	return fflush(stdout) ? DOCTOR_CANNOT : status;
+	if (!outcome->_error)
+		outcome->_error = output_flush();
+	return output_status(outcome->_error) ? DOCTOR_CANNOT : status;
 }

@@ -25,6 +25,7 @@ struct outcome {
 	char *_changes;
 	size_t _changes_bytes;
 	FILE *_memory;
+	int _error; /* of writing what was shown */
 };
 
 /* Tell of a change to a file, which is to be made now; NULL: there is none. Returns 0 or
