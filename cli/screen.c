@@ -10,7 +10,10 @@
 
 #ifdef HAVE_NCURSESW
 
+#include <unistd.h>
+
 #include <curses.h>
+#include <term.h>
 
 #define ESCAPE_MS 25 /* a key's sequence comes faster than that, even from afar */
 
@@ -28,6 +31,12 @@ screen_is_possible(void)
 int
 screen_open(bool colours)
 {
+	int error;
+
+	/* newterm() leaves memory behind for a terminal that it does not know. */
+	if (setupterm(NULL, STDOUT_FILENO, &error) == ERR)
+		return -ENODEV;
+	del_curterm(cur_term);
 	terminal = newterm(NULL, stdout, stdin);
 	if (!terminal)
 		return -ENODEV;
