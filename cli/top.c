@@ -35,7 +35,9 @@
 #include "cli/top_text.h"
 
 #define PERIOD_MS 1000
-#define PATIENCE_MS 300 /* how long a key waits for an answer that does not come */
+#define PAUSE_MS 200     /* at least, between an answer and the next question */
+#define PATIENCE_MS 3000 /* for an answer */
+#define KEY_MS 300       /* the same when a key waits */
 #define LINE_BYTES 512
 #define FRAME_ROWS 2 /* the first row and the last one */
 
@@ -48,7 +50,8 @@ struct top {
 	struct top_group group;
 	enum { LIST, GROUP, HELP } screen;
 	char trouble[FETCH_ERROR_BYTES]; /* empty: looplagd answers */
-	int64_t asked_ms;                /* when it was asked last */
+	int64_t asked_ms;                /* when a page was asked for last */
+	int64_t next_ms;                 /* when to ask for all again */
 	bool ended;
 };
 
@@ -75,9 +78,10 @@ is_wanted_elsewhere(void *arg)
 {
 	const struct top *top = arg;
 	struct pollfd keyboard = {.fd = STDIN_FILENO, .events = POLLIN};
+	int64_t waited_ms = now_ms() - top->asked_ms;
 
-	return signalled ||
-	       (now_ms() - top->asked_ms > PATIENCE_MS && poll(&keyboard, 1, 0) > 0);
+	return signalled || waited_ms > PATIENCE_MS ||
+	       (waited_ms > KEY_MS && poll(&keyboard, 1, 0) > 0);
 }
 
 /* Get a page, or note why there is none. */
@@ -86,9 +90,9 @@ get(struct top *top, const char *path, const char *array)
 {
 	json_t *answer = NULL;
 
-	/* A key or a signal has come: what was known stays as it is. */
+	top->asked_ms = now_ms();
 	if (ask_get(top->fetch, path, array, &answer, top->trouble) == -EINTR)
-		*top->trouble = '\0';
+		strcpy(top->trouble, "not in time");
 	return answer;
 }
 
@@ -128,14 +132,11 @@ take_group(struct top *top)
 
 /* Ask for all that is to be seen. What cannot be had now is shown as it was. */
 static int
-ask(struct top *top)
+ask_for_all(struct top *top)
 {
-	json_t *groups;
-	int r = 0;
+	json_t *groups = get(top, "/api/v1/groups", "groups");
+	int r;
 
-	top->asked_ms = now_ms();
-	*top->trouble = '\0';
-	groups = get(top, "/api/v1/groups", "groups");
 	if (!groups)
 		return 0;
 	r = top_list_take(&top->list, groups);
@@ -146,6 +147,21 @@ ask(struct top *top)
 	r = take_histograms(top);
 	if (!r && top->screen == GROUP && !*top->trouble)
 		r = take_group(top);
+	return r;
+}
+
+static int
+ask(struct top *top)
+{
+	int64_t start_ms = now_ms();
+	int r;
+
+	*top->trouble = '\0';
+	r = ask_for_all(top);
+	top->next_ms = start_ms + PERIOD_MS;
+	/* What was found, and what a key has done, is seen first. */
+	if (top->next_ms < now_ms() + PAUSE_MS)
+		top->next_ms = now_ms() + PAUSE_MS;
 	return r;
 }
 
@@ -244,7 +260,6 @@ enter_group(struct top *top)
 	if (r)
 		return r;
 	top->screen = GROUP;
-	top->asked_ms = now_ms();
 	return take_group(top);
 }
 
@@ -297,15 +312,14 @@ run(struct top *top)
 	int r = 0;
 
 	while (!top->ended && !signalled && !r) {
-		int64_t rest_ms = top->asked_ms + PERIOD_MS - now_ms();
-		int key = SCREEN_NONE;
+		int64_t rest_ms;
+		int key;
 
-		if (rest_ms <= 0) {
+		if (top->next_ms <= now_ms())
 			r = ask(top);
-			rest_ms = PERIOD_MS;
-		}
 		draw(top);
-		key = screen_key((int)rest_ms);
+		rest_ms = top->next_ms - now_ms();
+		key = screen_key(rest_ms > 0 ? (int)rest_ms : 0);
 		if (key != SCREEN_NONE)
 			r = r ? r : obey(top, key);
 		else if (is_hung_up())

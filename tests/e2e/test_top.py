@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -106,6 +107,13 @@ def top(daemon):
 
 def stalls(daemon):
     return json.loads(daemon.get("/api/v1/stalls?group=web")[2])["stalls"]
+
+
+def unread(port):
+    """Bytes that whoever listens on that port has not read from its connections."""
+    connections = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(words[4].split(":")[1], 16) for words in connections
+               if words[1].endswith(f":{port:04X}") and words[3] == "01")
 
 
 def first_cells(screen):
@@ -220,6 +228,7 @@ def test_an_answer_that_does_not_come_keeps_no_key_waiting(start_daemon, termina
     screen.shows("^  looplagd ")
     os.kill(daemon.pid, signal.SIGSTOP)
     try:
+        wait_for(lambda: unread(daemon.port), 10, "a request that is not read")
         screen.press("?")
         screen.shows("reverse the order", 5)
         screen.press("q")
