@@ -562,18 +562,17 @@ def maps(machine, unit):
 
 @pytest.fixture
 def before(machine):
-    """The units as they are before; they are again when all is disabled."""
-    machine.run("rm", "-rf", f"/etc/systemd/system/{REDIS}.d")
+    """The units as they are before; they are again when all is disabled. web runs."""
+    shutil.rmtree(machine.root / f"etc/systemd/system/{REDIS}.d", ignore_errors=True)
     for name in "node_server.js", "asyncio_server.py":
         shutil.copy(HOSTS / name, machine.root / "srv")
+    (machine.root / "etc/systemd/system/app.service").write_text(APP_UNIT)
     put_unit(machine, "web.service", WEB_UNIT)
-    put_unit(machine, "app.service", APP_UNIT)
-    machine.run("systemctl", "restart", REDIS, "web.service", "app.service")
+    machine.run("systemctl", "restart", "web.service")
     files = unit_files(machine)
     yield files
-    units = [REDIS, "web.service", "app.service"]
-    say(machine, "disable", "--force", *units)
-    machine.run("systemctl", "stop", *units)
+    say(machine, "disable", "--force", "web", "app", REDIS)
+    machine.run("systemctl", "stop", "web.service", "app.service", REDIS)
 
 
 def stall(machine):
@@ -586,6 +585,7 @@ def stall(machine):
 def test_services_are_enabled_seen_stuck_and_disabled(machine, before):
     lines = {REDIS: "", "web.service": "/srv/node_server.js:",
              "app.service": "/srv/asyncio_server.py:"}
+    machine.run("systemctl", "restart", *lines)
     shown, told = say(machine, "enable", "--now", "redis", "web", "app.service")
     for unit in lines:
         assert dropin(machine, unit) == [f"Environment=LD_PRELOAD={LIBRARY}"]
@@ -706,24 +706,26 @@ def test_a_sandbox_gets_what_the_probe_needs_and_nothing_else(machine, before, s
     assert unit_files(machine) == files
 
 
-@pytest.mark.parametrize("settings, reason", [
+REFUSED = [
     ("EnvironmentFile=/srv/environment", "goes before every drop-in"),
     ("InaccessiblePaths=/run/looplag", "is hidden from web.service"),
     ("UnsetEnvironment=LD_PRELOAD", "unsets LD_PRELOAD"),
     ("ExecStart=\nExecStart=/srv/static", "is statically linked"),
     ("Environment=LD_PRELOAD=/a\\x01b", "control characters"),
     ("RootDirectory=/srv/root\nMountAPIVFS=no", "MountAPIVFS"),
-])
-def test_what_cannot_work_is_refused_with_the_reason(machine, before, settings, reason):
+]
+
+
+def test_what_cannot_work_is_refused_with_the_reason(machine, before):
     prepare_root(machine)
     (machine.root / "srv/environment").write_text("LD_PRELOAD=libeatmydata.so\n")
-    if not (machine.root / "srv/static").exists():
-        compile_program(machine.root / "srv/static", "int main(void) { return 0; }", "-static")
-    put_unit(machine, "web.service", WEB_UNIT + settings + "\n")
-    files = unit_files(machine)
-    shown, told = say(machine, "enable", "--now", "web", status=1)
-    assert shown == "" and reason in told and "web.service was not enabled" in told
-    assert unit_files(machine) == files
+    compile_program(machine.root / "srv/static", "int main(void) { return 0; }", "-static")
+    for settings, reason in REFUSED:
+        put_unit(machine, "web.service", WEB_UNIT + settings + "\n")
+        files = unit_files(machine)
+        shown, told = say(machine, "enable", "--now", "web", status=1)
+        assert shown == "" and reason in told and "web.service was not enabled" in told
+        assert unit_files(machine) == files
     assert "no such unit" in say(machine, "enable", "no-such", status=2)[1]
 
 
