@@ -85,6 +85,10 @@ writer_wait(struct writer *writer, unsigned index);
 void
 writer_iterate(struct writer *writer, unsigned index, uint64_t length_ns);
 
+/* An iteration that takes no time, so that nobody ever sees the loop unattended. */
+void
+writer_turn(struct writer *writer, unsigned index);
+
 /* CLOCK_MONOTONIC. */
 uint64_t
 writer_now_ns(void);
