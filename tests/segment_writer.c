@@ -426,11 +426,12 @@ writer_turn(struct writer *writer, unsigned index)
 void
 writer_iterate(struct writer *writer, unsigned index, uint64_t length_ns)
 {
+	struct segment_slot *slot = &writer->slots[index];
 	uint64_t end_ns;
 
 	writer_wake(writer, index);
-	end_ns = writer->slots[index].state + length_ns;
+	end_ns = slot->state + length_ns;
 	while (writer_now_ns() < end_ns)
 		;
-	writer_wait(writer, index);
+	record(slot, slot->state, end_ns);
 }

@@ -76,8 +76,8 @@ writer_free(struct writer *writer);
 void
 writer_begin(struct writer *writer, unsigned index, unsigned record, int descriptor);
 
-/* Its wait returns; its next wait begins, which ends the iteration; both, with so much
- * time between them. */
+/* Its wait returns; its next wait begins, which ends the iteration; both, with exactly so
+ * much time between them, though this machine may take longer. */
 void
 writer_wake(struct writer *writer, unsigned index);
 void
