@@ -24,6 +24,7 @@ import time
 import pytest
 
 import hello as h
+from clients import refused
 from harness import SANITIZED, Metrics, wait_for
 
 # Seconds; 0.010 is the aim, for a machine that has nothing else to do.
@@ -93,11 +94,6 @@ def memory(daemon):
 def peak_memory(daemon):
     with open(f"/proc/{daemon.pid}/status") as file:
         return int(re.search(r"VmHWM:\s+(\d+) kB", file.read())[1]) << 10
-
-
-def refused(daemon):
-    return {labels["reason"]: value for labels, value in
-            daemon.metrics().series("looplag_http_refused_total")}
 
 
 def endure(start_daemon, abuse, *options, crowded=(0, 0), limit=MEMORY_LIMIT, **how):

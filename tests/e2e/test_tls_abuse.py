@@ -3,7 +3,6 @@
 handshakes, too. `-s` shows what each cost."""
 
 import contextlib
-import shutil
 import ssl
 import subprocess
 import threading
@@ -11,25 +10,14 @@ import time
 
 import pytest
 
-from certificates import Authority
-from harness import SANITIZED, short_directory, wait_for
+from clients import refused
+from harness import SANITIZED, wait_for
 from test_http_abuse import (Drip, closing, connect, crowd, descriptors, endure,
-                             enough_descriptors, read_all, refused)
+                             enough_descriptors, read_all)
 
 assert enough_descriptors  # a fixture that is used here, too
 
 CLOSE = b"Host: x\r\nConnection: close\r\n\r\n"
-
-
-@pytest.fixture(scope="module")
-def made():
-    directory = short_directory()
-    authority = Authority(directory)
-    authority.issue("server")
-    authority.issue("rsa", kind="2048")
-    authority.issue("client")
-    yield authority
-    shutil.rmtree(directory)
 
 
 @pytest.fixture
