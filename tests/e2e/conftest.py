@@ -3,6 +3,7 @@
 
 import json
 import os
+import resource
 import shutil
 import sys
 
@@ -136,6 +137,16 @@ def target(request, program):
         return program(command, env=environment, **how)
 
     return start
+
+
+@pytest.fixture(scope="module")
+def many_descriptors():
+    """Thousands of connections take as many descriptors on this side."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 8192 if hard == resource.RLIM_INFINITY else min(8192, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture

@@ -10,14 +10,13 @@ import time
 
 import pytest
 
-from clients import refused
+from abuse import descriptors, endure
+from clients import Drip, closing, connect, read_all, refused
+from crowds import crowd
 from harness import SANITIZED, wait_for
-from test_http_abuse import (Drip, closing, connect, crowd, descriptors, endure,
-                             enough_descriptors, read_all)
-
-assert enough_descriptors  # a fixture that is used here, too
 
 CLOSE = b"Host: x\r\nConnection: close\r\n\r\n"
+pytestmark = pytest.mark.usefixtures("many_descriptors")
 
 
 @pytest.fixture
