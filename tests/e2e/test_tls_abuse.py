@@ -30,6 +30,15 @@ def by_tls(made):
     return how
 
 
+@pytest.fixture
+def endure_by_tls(start_daemon, by_tls):
+    """The same as abuse.endure(), by TLS with that certificate."""
+    def run(abuse, name="server", more="", crowded=(0, 0)):
+        options, how = by_tls(name, more)
+        endure(start_daemon, abuse, *options, crowded=crowded, **how)
+    return run
+
+
 def hello(context):
     """What a client says first."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -48,11 +57,9 @@ def wrap(daemon, client):
     ("server", "", 0, 0), ("rsa", "", 0, 0), ("server", "", 100, 4), ("server", "", 100, 20),
     ("server", ", client_ca_file: ca.crt, client_auth_type: RequireAndVerifyClientCert",
      100, 4)])
-def test_nobody_but_a_scraper(start_daemon, by_tls, name, more, groups, loops):
+def test_nobody_but_a_scraper(endure_by_tls, name, more, groups, loops):
     """By a handshake for each scrape."""
-    options, how = by_tls(name, more)
-    endure(start_daemon, lambda daemon: contextlib.nullcontext(), *options,
-           crowded=(groups, loops), **how)
+    endure_by_tls(lambda daemon: contextlib.nullcontext(), name, more, (groups, loops))
 
 
 class Scrapers:
@@ -96,13 +103,12 @@ class Scrapers:
 
 @pytest.mark.quiet
 @pytest.mark.parametrize("groups,loops", [(0, 0), (200, 3)])
-def test_four_scrapers_at_a_second(start_daemon, by_tls, groups, loops):
-    options, how = by_tls()
-    endure(start_daemon, Scrapers, *options, crowded=(groups, loops), **how)
+def test_four_scrapers_at_a_second(endure_by_tls, groups, loops):
+    endure_by_tls(Scrapers, crowded=(groups, loops))
 
 
 @pytest.mark.quiet
-def test_two_thousand_idle_connections(start_daemon, by_tls):
+def test_two_thousand_idle_connections(endure_by_tls):
     @contextlib.contextmanager
     def idle(daemon):
         opened = descriptors(daemon)
@@ -111,12 +117,11 @@ def test_two_thousand_idle_connections(start_daemon, by_tls):
             assert refused(daemon)["connections"] >= 1800
             yield
 
-    options, how = by_tls()
-    endure(start_daemon, idle, *options, **how)
+    endure_by_tls(idle)
 
 
 @pytest.mark.quiet
-def test_half_a_handshake_from_many(start_daemon, by_tls):
+def test_half_a_handshake_from_many(endure_by_tls):
     @contextlib.contextmanager
     def halves(daemon):
         data = hello(daemon.tls)
@@ -130,13 +135,12 @@ def test_half_a_handshake_from_many(start_daemon, by_tls):
             wait_for(lambda: descriptors(daemon) < opened + 165, 10, "most are closed")
             yield
 
-    options, how = by_tls()
-    endure(start_daemon, halves, *options, **how)
+    endure_by_tls(halves)
 
 
 @pytest.mark.quiet
 @pytest.mark.parametrize("name", ["server", "rsa"])
-def test_many_handshakes_at_once(start_daemon, by_tls, name):
+def test_many_handshakes_at_once(endure_by_tls, name):
     """Held back by one byte until all are there; none goes on after the server's answer."""
     @contextlib.contextmanager
     def hellos(daemon):
@@ -153,12 +157,11 @@ def test_many_handshakes_at_once(start_daemon, by_tls, name):
                         client.recv(1)
         yield
 
-    options, how = by_tls(name)
-    endure(start_daemon, hellos, *options, **how)
+    endure_by_tls(hellos, name)
 
 
 @pytest.mark.quiet
-def test_garbage_and_plain_requests(start_daemon, by_tls):
+def test_garbage_and_plain_requests(endure_by_tls):
     @contextlib.contextmanager
     def garbage(daemon):
         data = hello(daemon.tls)
@@ -175,14 +178,12 @@ def test_garbage_and_plain_requests(start_daemon, by_tls):
         assert refused(daemon)["tls"] >= 100
         yield
 
-    options, how = by_tls()
-    endure(start_daemon, garbage, *options, **how)
+    endure_by_tls(garbage)
 
 
 @pytest.mark.quiet
-def test_what_is_not_tls_drips(start_daemon, by_tls):
-    options, how = by_tls()
-    endure(start_daemon, lambda daemon: Drip(daemon, 400, 0.02), *options, **how)
+def test_what_is_not_tls_drips(endure_by_tls):
+    endure_by_tls(lambda daemon: Drip(daemon, 400, 0.02))
 
 
 @pytest.mark.hostile
