@@ -6,9 +6,11 @@ is preferred to other programs, and a delay that is too long gets two more chanc
 else does.
 """
 
+import contextlib
 import os
 import re
 import resource
+import ssl
 import threading
 import time
 
@@ -100,3 +102,20 @@ def endure(start_daemon, abuse, *options, crowded=(0, 0), limit=MEMORY_LIMIT, **
         if worst[-1] < OWN_DELAY_LIMIT:
             return
     pytest.fail(f"own delay in three tries: {worst}")
+
+
+def have_half_a_minute(waiting, began, meanwhile):
+    """See these clients given up half a minute after that, by name, and call meanwhile() until
+    then."""
+    while waiting and time.monotonic() < began + 60:
+        meanwhile()
+        for name, client in list(waiting.items()):
+            client.settimeout(0.5)
+            with contextlib.suppress(TimeoutError):
+                try:
+                    assert client.recv(1) == b""
+                except (ConnectionResetError, ssl.SSLError):
+                    pass
+                assert 29 < time.monotonic() - began < 45, name
+                del waiting[name]
+    assert not waiting
