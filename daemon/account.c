@@ -272,26 +272,29 @@ fold_open(const struct account *account, const struct segment_slot *slot,
 	counters_record(delta, length);
 }
 
-/* See to it that loops are not unattended for longer than they live. */
-static void
+/* See to it that loops are not unattended for longer than they live. Returns by how much
+ * their life was longer than it was taken to be: counts may be younger than the clock. */
+static uint64_t
 balance(struct account *account, const struct account_reading *reading, bool still_open,
 	struct account_result *result)
 {
 	struct counters *delta = &result->delta;
 	uint64_t unattended = saturated_sum(delta->active_ns, result->open_ns);
 	uint64_t room = difference(reading->budget_ns, account->life_ns);
+	uint64_t life_ns = smaller(delta->life_ns, room);
 
-	delta->life_ns = smaller(delta->life_ns, room);
+	delta->life_ns = life_ns;
 	if (unattended > saturated_sum(delta->life_ns, account->open_ns))
 		delta->life_ns = smaller(unattended - account->open_ns, room);
 	if (unattended <= saturated_sum(delta->life_ns, account->open_ns))
-		return;
+		return delta->life_ns - life_ns;
 	/* It lies. Only what was reported stays. */
 	memset(&delta->iteration, 0, sizeof(delta->iteration));
 	delta->iterations = delta->active_ns = delta->max_ns = 0;
 	result->open_ns = still_open ? account->open_ns : 0;
 	if (account->open_ns && !still_open)
 		counters_record(delta, account->open_ns);
+	return delta->life_ns - life_ns;
 }
 
 void
@@ -300,7 +303,7 @@ account_update(struct account *account, const struct segment_slot *slot,
 {
 	struct counters *delta = &ret_result->delta;
 	bool over, still_open;
-	uint64_t end_ns;
+	uint64_t end_ns, longer_ns;
 
 	memset(ret_result, 0, sizeof(*ret_result));
 	if (!slot->born_ns) {
@@ -327,14 +330,15 @@ account_update(struct account *account, const struct segment_slot *slot,
 	delta->life_ns = find_life(account, slot, end_ns);
 	if (account->open_ns && !still_open)
 		fold_open(account, slot, reading, delta);
-	balance(account, reading, still_open, ret_result);
+	longer_ns = balance(account, reading, still_open, ret_result);
 
 	account->life_ns += delta->life_ns;
 	account->used = true;
 	account->life = slot->life;
 	account->born_ns = slot->born_ns;
 	account->past_life_ns = slot->past_life_ns;
-	account->end_ns = larger(end_ns, slot->born_ns);
+	/* That part of its life is not to be counted again. */
+	account->end_ns = saturated_sum(larger(end_ns, slot->born_ns), longer_ns);
 	if (!still_open)
 		account->open_since = ret_result->open_ns ? slot->state : 0;
 	account->open_ns = ret_result->open_ns;

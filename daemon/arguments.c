@@ -12,16 +12,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "daemon/thread.h"
+
 #define THREADS_MAX 64
 #define THREADS_OF_USER 4
-#define STACK_BYTES (64 * 1024)
 
 struct arguments {
 	TAILQ_ENTRY(arguments) entry;
@@ -117,27 +117,6 @@ work(void *arg)
 	return NULL;
 }
 
-/* Returns 0 or a positive errno. */
-static int
-start_thread(void)
-{
-	pthread_attr_t attr;
-	pthread_t thread;
-	sigset_t all, before;
-	int r = pthread_attr_init(&attr);
-
-	if (r)
-		return r;
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&thread, &attr, work, NULL);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	return r;
-}
-
 struct arguments *
 arguments_ask(pid_t pid, uid_t uid)
 {
@@ -149,7 +128,7 @@ arguments_ask(pid_t pid, uid_t uid)
 	arguments->uid = uid;
 	pthread_mutex_lock(&mutex);
 	TAILQ_INSERT_TAIL(&waiting, arguments, entry);
-	if (threads < THREADS_MAX && start_thread() == 0)
+	if (threads < THREADS_MAX && thread_start(work) == 0)
 		threads++;
 	pthread_mutex_unlock(&mutex);
 	return arguments;

@@ -11,14 +11,13 @@
 #include "daemon/closer.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "daemon/gate.h"
+#include "daemon/thread.h"
 
 #define THREADS_MAX 256
 #define QUEUE_MAX 4096
-#define STACK_BYTES (64 * 1024)
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct item {
@@ -62,32 +61,12 @@ work(void *arg)
 	return NULL;
 }
 
-/* Returns 0 or a positive errno. */
-static int
-start_thread(void)
-{
-	pthread_attr_t attr;
-	pthread_t thread;
-	sigset_t all, before;
-	int r = pthread_attr_init(&attr);
-
-	if (r)
-		return r;
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&thread, &attr, work, NULL);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	return r;
-}
-
 /* See to it that what is queued does not wait for one that is slow. */
 static void
 call_thread(void)
 {
-	if (queued && threads == closing && threads < THREADS_MAX && start_thread() == 0)
+	if (queued && threads == closing && threads < THREADS_MAX &&
+		thread_start(work) == 0)
 		threads++;
 }
 

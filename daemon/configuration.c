@@ -413,12 +413,10 @@ configuration_load(const char *path, FILE *err, struct configuration **ret_confi
 {
 	size_t length = 0;
 	char *text = NULL;
-	int r = text_file_read(path, &text, &length);
+	int r = text_file_load(path, err, &text, &length);
 
-	if (r < 0) {
-		fprintf(err, "%s: cannot be read: %s\n", path, text_file_error(r));
+	if (r < 0)
 		return r;
-	}
 	r = configuration_parse(text, length, path, err, ret_configuration);
 	free(text);
 	return r;

@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/words.h"
+
 #define FILE_BYTES 8192
 #define PATH_BYTES 96
 #define NS_PER_SECOND 1000000000ll
@@ -220,70 +222,22 @@ identity_command(pid_t pid, char ret_command[IDENTITY_NAME_BYTES])
 	return 0;
 }
 
-/* The length of the UTF-8 character at `s`, 0 if there is none. */
-static size_t
-character_length(const unsigned char *s, size_t size)
-{
-	static const struct {
-		unsigned char mask, value, least;
-	} kinds[] = {{0xe0, 0xc0, 0xc2}, {0xf0, 0xe0, 0xe0}, {0xf8, 0xf0, 0xf0}};
-
-	if (*s < 0x80)
-		return 1;
-	for (size_t i = 0; i < 3; i++) {
-		size_t length = i + 2;
-
-		if ((*s & kinds[i].mask) != kinds[i].value)
-			continue;
-		if (*s < kinds[i].least || *s > 0xf4 || length > size)
-			return 0;
-		for (size_t j = 1; j < length; j++)
-			if ((s[j] & 0xc0) != 0x80)
-				return 0;
-		/* Too long a form, a surrogate, or beyond the last character. */
-		if ((*s == 0xe0 && s[1] < 0xa0) || (*s == 0xed && s[1] > 0x9f) ||
-			(*s == 0xf0 && s[1] < 0x90) || (*s == 0xf4 && s[1] > 0x8f))
-			return 0;
-		return length;
-	}
-	return 0;
-}
-
-/* Whether a valid character moves or ends a line, or turns the direction of what follows it,
- * where it is shown; as words.c has it. */
-static bool
-is_control(const unsigned char *s, size_t length)
-{
-	if (length == 1)
-		return s[0] < 0x20 || s[0] == 0x7f;
-	if (length == 2)
-		return s[0] == 0xc2 && s[1] < 0xa0;
-	if (length != 3)
-		return false;
-	return (s[0] == 0xe2 && s[1] == 0x80 && s[2] >= 0x8e && s[2] <= 0x8f) ||
-	       (s[0] == 0xe2 && s[1] == 0x80 && s[2] >= 0xa8 && s[2] <= 0xae) ||
-	       (s[0] == 0xe2 && s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9) ||
-	       (s[0] == 0xef && s[1] == 0xbb && s[2] == 0xbf);
-}
-
 void
 identity_clean(const char *name, size_t size, char ret_name[IDENTITY_NAME_BYTES])
 {
-	const unsigned char *s = (const unsigned char *)name;
 	size_t used = 0, length;
 
 	size = strnlen(name, size);
 	for (size_t i = 0; i < size; i += length) {
-		bool valid;
+		bool fit;
 
-		length = character_length(s + i, size - i);
-		valid = length && !is_control(s + i, length);
+		length = words_character(name + i, size - i, &fit);
 		if (!length)
 			length = 1;
 		if (used + length >= IDENTITY_NAME_BYTES)
 			break;
-		if (valid) {
-			memcpy(ret_name + used, s + i, length);
+		if (fit) {
+			memcpy(ret_name + used, name + i, length);
 			used += length;
 		} else {
 			ret_name[used++] = '_';

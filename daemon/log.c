@@ -177,6 +177,16 @@ log_error(const char *token, const char *format, ...)
 }
 
 void
+log_lines(log_fn log, const char *token, char *text)
+{
+	char *rest = NULL;
+
+	for (char *line = strtok_r(text, "\n", &rest); line;
+		line = strtok_r(NULL, "\n", &rest))
+		log(token, "%s", line);
+}
+
+void
 log_warn_limited(struct log_limit *limit, uint64_t now_ns, const char *token,
 	const char *format, ...)
 {

@@ -35,6 +35,13 @@ void
 log_error(const char *token, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* One of those. */
+typedef void (*log_fn)(const char *token, const char *format, ...);
+
+/* Log each line of a text, which is cut into pieces. */
+void
+log_lines(log_fn log, const char *token, char *text);
+
 /* For what a stranger can cause at will: a warning at most every ten seconds. The next
  * one tells how many were left out. One static, zeroed struct for each place that logs. */
 struct log_limit {

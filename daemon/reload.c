@@ -24,21 +24,8 @@ struct reload {
 	double success_seconds;
 };
 
-/* log_error() before we serve, log_warn() afterwards. */
-typedef void (*log_fn)(const char *token, const char *format, ...);
-
-/* Log each line of a text. */
-static void
-log_lines(log_fn log, char *text)
-{
-	char *rest = NULL;
-
-	for (char *line = strtok_r(text, "\n", &rest); line;
-		line = strtok_r(NULL, "\n", &rest))
-		log("config", "%s", line);
-}
-
-/* Read the file, or take the defaults where there may be none. Mistakes are logged. */
+/* Read the file, or take the defaults where there may be none. Mistakes are logged, as errors
+ * before we serve, as warnings afterwards. */
 static int
 read_file(const struct reload *reload, log_fn log, struct configuration **ret_config,
 	bool *ret_from_file)
@@ -57,7 +44,7 @@ read_file(const struct reload *reload, log_fn log, struct configuration **ret_co
 		*ret_config = configuration_default();
 		r = *ret_config ? 0 : -ENOMEM;
 	} else if (length) {
-		log_lines(log, mistakes);
+		log_lines(log, "config", mistakes);
 	}
 	if (r == -ENOMEM)
 		log("config", "cannot read %s: out of memory", reload->path);

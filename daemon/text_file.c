@@ -53,6 +53,16 @@ text_file_read(const char *path, char **ret_text, size_t *ret_length)
 	return 0;
 }
 
+int
+text_file_load(const char *path, FILE *err, char **ret_text, size_t *ret_length)
+{
+	int r = text_file_read(path, ret_text, ret_length);
+
+	if (r < 0)
+		fprintf(err, "%s: cannot be read: %s\n", path, text_file_error(r));
+	return r;
+}
+
 const char *
 text_file_error(int error)
 {

@@ -42,9 +42,6 @@ struct web_access {
 	double success_seconds;
 };
 
-/* log_error() before we serve, log_warn() afterwards. */
-typedef void (*log_fn)(const char *token, const char *format, ...);
-
 static struct print
 print_of(const char *path)
 {
@@ -118,17 +115,8 @@ read_files(struct web_access *access, FILE *err)
 	return r;
 }
 
-static void
-log_lines(log_fn log, char *text)
-{
-	char *rest = NULL;
-
-	for (char *line = strtok_r(text, "\n", &rest); line;
-		line = strtok_r(NULL, "\n", &rest))
-		log("web", "%s", line);
-}
-
-/* Read all files, and log what is wrong with them. */
+/* Read all files, and log what is wrong with them: as errors before we serve, as warnings
+ * afterwards. */
 static int
 read_and_tell(struct web_access *access, log_fn log)
 {
@@ -140,7 +128,7 @@ read_and_tell(struct web_access *access, log_fn log)
 	if (err && fclose(err) == EOF)
 		length = 0;
 	if (length)
-		log_lines(log, mistakes);
+		log_lines(log, "web", mistakes);
 	free(mistakes);
 	access->successful = r == 0;
 	if (r == 0)

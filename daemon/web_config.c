@@ -541,12 +541,10 @@ web_config_load(const char *path, FILE *err, struct web_config **ret_config)
 {
 	size_t length = 0;
 	char *text = NULL;
-	int r = text_file_read(path, &text, &length);
+	int r = text_file_load(path, err, &text, &length);
 
-	if (r < 0) {
-		fprintf(err, "%s: cannot be read: %s\n", path, text_file_error(r));
+	if (r < 0)
 		return r;
-	}
 	r = web_config_parse(text, length, path, err, ret_config);
 	free(text);
 	return r;

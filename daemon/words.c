@@ -9,10 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Decode the character at `s`. Returns its length, or 0 if there is none. */
-static size_t
-decode(const unsigned char *s, size_t size, uint32_t *ret_character)
+/* Whether it is that of a character: surrogates are halves of one. */
+static bool
+is_character(uint32_t c)
 {
+	return c <= 0x10ffff && (c < 0xd800 || c > 0xdfff);
+}
+
+/* Decode what stands for a character at `text`, or for half of one. Returns its length, or 0 if
+ * there is none. */
+static size_t
+decode(const char *text, size_t size, uint32_t *ret_character)
+{
+	const unsigned char *s = (const unsigned char *)text;
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
 	size_t length = *s < 0x80   ? 1
 			: *s < 0xc0 ? 0
@@ -62,14 +71,14 @@ encode(uint32_t c, char to[4])
 	return 4;
 }
 
-/* Whether it may be shown: no control character, no surrogate, nothing that changes the
- * direction or breaks the line. */
+/* Whether it may be shown: no control character, nothing that changes the direction or
+ * breaks the line. */
 static bool
 is_fit(uint32_t c)
 {
-	return c >= 0x20 && (c < 0x7f || c > 0x9f) && (c < 0xd800 || c > 0xdfff) &&
-	       c <= 0x10ffff && (c < 0x200e || c > 0x200f) &&
-	       (c < 0x2028 || c > 0x202e) && (c < 0x2066 || c > 0x2069) && c != 0xfeff;
+	return is_character(c) && c >= 0x20 && (c < 0x7f || c > 0x9f) &&
+	       (c < 0x200e || c > 0x200f) && (c < 0x2028 || c > 0x202e) &&
+	       (c < 0x2066 || c > 0x2069) && c != 0xfeff;
 }
 
 /* The character that an escape stands for. Returns its length, or 0 if it is none. */
@@ -113,8 +122,7 @@ clean(const char *text, size_t bytes, bool escaped)
 
 		length = escaped ? unescape(text + i, size - i, &character) : 0;
 		if (!length)
-			length = decode(
-				(const unsigned char *)text + i, size - i, &character);
+			length = decode(text + i, size - i, &character);
 		used += encode(is_fit(character) ? character : '?', copy + used);
 		if (!length)
 			length = 1;
@@ -135,18 +143,23 @@ words_clean_escaped(const char *text, size_t bytes)
 	return clean(text, bytes, true);
 }
 
+size_t
+words_character(const char *text, size_t bytes, bool *ret_fit)
+{
+	uint32_t character = 0;
+	size_t length = decode(text, bytes, &character);
+
+	*ret_fit = length && is_fit(character);
+	return is_character(character) ? length : 0;
+}
+
 bool
 words_are_clean(const char *text)
 {
 	size_t length, size = strlen(text);
-	uint32_t character;
+	bool fit = size <= WORDS_MAX;
 
-	if (size > WORDS_MAX)
-		return false;
-	for (size_t i = 0; i < size; i += length) {
-		length = decode((const unsigned char *)text + i, size - i, &character);
-		if (!length || !is_fit(character))
-			return false;
-	}
-	return true;
+	for (size_t i = 0; fit && i < size; i += length)
+		length = words_character(text + i, size - i, &fit);
+	return fit;
 }

@@ -22,6 +22,11 @@ words_clean(const char *text, size_t bytes);
 char *
 words_clean_escaped(const char *text, size_t bytes);
 
+/* The length of the character that a text of at least one byte begins with, and whether it is
+ * fit to be shown; 0 if what stands there is none. */
+size_t
+words_character(const char *text, size_t bytes, bool *ret_fit);
+
 /* Whether words_clean() would leave it as it is. */
 bool
 words_are_clean(const char *text);

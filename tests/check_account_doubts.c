@@ -147,6 +147,35 @@ START_TEST(an_iteration_that_ended_while_it_was_read_is_within_life)
 }
 END_TEST
 
+/* Whoever reads loses the CPU between a look at the clock and the counts. */
+START_TEST(counts_that_are_younger_than_the_clock_prolong_life_once)
+{
+	uint64_t iterations = 0, active_ns = 0, life_ns = 0;
+
+	loop_begin();
+	for (int i = 0; i < 100; i++) {
+		uint64_t last_ns = slot.last_ns;
+
+		reading.torn = i % 2 == 0;
+		reading.now_ns = now;
+		loop_iterate(0, 5 * MS);
+		if (reading.torn)
+			slot.last_ns = last_ns;
+		else
+			reading.now_ns = now;
+		reading.after_ns = now;
+		reading.budget_ns = now - LOOP_START + 20 * MS;
+		account_update(&account, &slot, &reading, &result);
+		iterations += result.delta.iterations;
+		active_ns += result.delta.active_ns;
+		life_ns += result.delta.life_ns;
+		ck_assert_uint_eq(life_ns, now - LOOP_START);
+	}
+	ck_assert_uint_eq(iterations, 100);
+	ck_assert_uint_eq(active_ns, 500 * MS);
+}
+END_TEST
+
 START_TEST(nobody_has_lived_longer_than_possible)
 {
 	reading.budget_ns = 10 * SECOND;
@@ -253,6 +282,7 @@ main(void)
 	tcase_add_test(tcase, an_iteration_shorter_than_it_looked_is_counted_once);
 	tcase_add_test(tcase, without_a_common_clock_only_durations_count);
 	tcase_add_test(tcase, an_iteration_that_ended_while_it_was_read_is_within_life);
+	tcase_add_test(tcase, counts_that_are_younger_than_the_clock_prolong_life_once);
 	tcase_add_test(tcase, nobody_has_lived_longer_than_possible);
 	tcase_add_test(tcase, counters_that_go_back_add_nothing);
 	tcase_add_test(tcase, sums_that_do_not_fit_the_counts_are_made_to);

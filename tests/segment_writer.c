@@ -387,11 +387,10 @@ writer_wake(struct writer *writer, unsigned index)
 	__atomic_store_n(&writer->slots[index].state, writer_now_ns(), __ATOMIC_RELEASE);
 }
 
-void
-writer_wait(struct writer *writer, unsigned index)
+/* Write an iteration, as the thread that has just begun to wait does. */
+static void
+record(struct segment_slot *slot, uint64_t since_ns, uint64_t now_ns)
 {
-	struct segment_slot *slot = &writer->slots[index];
-	uint64_t since_ns = slot->state, now_ns = writer_now_ns();
 	uint64_t length_ns = now_ns - since_ns;
 
 	__atomic_store_n(
@@ -411,13 +410,28 @@ writer_wait(struct writer *writer, unsigned index)
 }
 
 void
+writer_wait(struct writer *writer, unsigned index)
+{
+	record(&writer->slots[index], writer->slots[index].state, writer_now_ns());
+}
+
+void
+writer_turn(struct writer *writer, unsigned index)
+{
+	uint64_t now_ns = writer_now_ns();
+
+	record(&writer->slots[index], now_ns, now_ns);
+}
+
+void
 writer_iterate(struct writer *writer, unsigned index, uint64_t length_ns)
 {
+	struct segment_slot *slot = &writer->slots[index];
 	uint64_t end_ns;
 
 	writer_wake(writer, index);
-	end_ns = writer->slots[index].state + length_ns;
+	end_ns = slot->state + length_ns;
 	while (writer_now_ns() < end_ns)
 		;
-	writer_wait(writer, index);
+	record(slot, slot->state, end_ns);
 }

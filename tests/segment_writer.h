@@ -76,14 +76,18 @@ writer_free(struct writer *writer);
 void
 writer_begin(struct writer *writer, unsigned index, unsigned record, int descriptor);
 
-/* Its wait returns; its next wait begins, which ends the iteration; both, with so much
- * time between them. */
+/* Its wait returns; its next wait begins, which ends the iteration; both, with exactly so
+ * much time between them, though this machine may take longer. */
 void
 writer_wake(struct writer *writer, unsigned index);
 void
 writer_wait(struct writer *writer, unsigned index);
 void
 writer_iterate(struct writer *writer, unsigned index, uint64_t length_ns);
+
+/* An iteration that takes no time, so that nobody ever sees the loop unattended. */
+void
+writer_turn(struct writer *writer, unsigned index);
 
 /* CLOCK_MONOTONIC. */
 uint64_t

@@ -21,6 +21,17 @@ def bcrypt(password, cost=COST):
         return crypt.crypt(password, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=1 << cost))
 
 
+PASSWORD = "correct horse"
+HASH = bcrypt(PASSWORD)
+LOGIN = f"alice:{PASSWORD}"
+
+SERVER = "cert_file: server.crt, key_file: server.key"
+TLS = f"tls_server_config: {{{SERVER}}}\n"
+MUTUAL = (f"tls_server_config: {{{SERVER}, client_ca_file: ca.crt, "
+          "client_auth_type: RequireAndVerifyClientCert}\n")
+USERS = f"basic_auth_users: {{alice: {HASH}}}\n"
+
+
 class Authority:
     """One that vouches for others; its own certificate is NAME.crt in that directory."""
 
@@ -64,3 +75,24 @@ class Authority:
         for key, value in settings.items():
             setattr(context, key, value)
         return context
+
+
+def make_all(directory):
+    """Certificates of all kinds, good and bad, there."""
+    authority = Authority(directory)
+    authority.issue("server")
+    authority.issue("rsa", kind="2048")
+    authority.issue("ed25519", kind="ED25519")
+    authority.issue("other")
+    authority.issue("client")
+    authority.issue("expired", days=-1)
+    stranger = Authority(directory, "stranger-ca")
+    stranger.issue("stranger")
+    openssl("ec", "-in", directory / "server.key", "-aes256", "-passout", "pass:x", "-out",
+            directory / "locked.key")
+    (directory / "empty.crt").write_text("")
+    (directory / "garbage.crt").write_text(
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    (directory / "chain.crt").write_text((directory / "server.crt").read_text()
+                                         + (directory / "ca.crt").read_text())
+    return authority

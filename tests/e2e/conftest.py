@@ -3,6 +3,7 @@
 
 import json
 import os
+import resource
 import shutil
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 
 sys.dont_write_bytecode = True
 
+import certificates  # noqa: E402
 import harness  # noqa: E402
 import runs  # noqa: E402
 from segments import Receiver  # noqa: E402
@@ -25,7 +27,7 @@ def pytest_sessionstart(session):
 # They take longest. With several files at a time they begin first.
 LONGEST = ["test_systemd", "test_v8_captures", "test_releases", "test_guilty_lines",
            "test_configuration", "test_http_abuse", "test_harm", "test_captures",
-           "test_hostile", "test_demo", "test_web_config", "test_prometheus", "test_ledger"]
+           "test_hostile", "test_demo", "test_web_access", "test_prometheus", "test_ledger"]
 
 
 def pytest_collection_modifyitems(items):
@@ -137,6 +139,16 @@ def target(request, program):
     return start
 
 
+@pytest.fixture(scope="module")
+def many_descriptors():
+    """Thousands of connections take as many descriptors on this side."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 8192 if hard == resource.RLIM_INFINITY else min(8192, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 @pytest.fixture
 def scratch():
     """A directory for files, where set-user-ID has an effect."""
@@ -144,6 +156,30 @@ def scratch():
     directory.chmod(0o755)
     yield directory
     shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def made():
+    """The certificates.Authority of all that certificates.make_all() makes."""
+    directory = harness.short_directory()
+    yield certificates.make_all(directory)
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def web(made):
+    """web(text): the path of a file with that text, beside the certificates."""
+    paths = []
+
+    def write(text):
+        path = made.directory / f"web-{len(paths)}.yml"
+        path.write_text(text)
+        paths.append(path)
+        return path
+
+    yield write
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 @pytest.fixture

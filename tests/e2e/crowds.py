@@ -30,16 +30,41 @@ def histogram(noise):
     return packed, sum(counts), sum(sums)
 
 
-def loop(noise, number):
-    """A segment_slot of a loop that the program itself has registered."""
-    now = time.monotonic_ns()
-    lengths, iterations, active_ns = histogram(noise)
+def slot_of(number):
+    """A segment_slot, up to its ring, of a loop that the program itself has registered."""
     slot = bytearray(h.slot())
-    struct.pack_into("=QQQ", slot, 16, iterations, active_ns, now - 1000)
     struct.pack_into("=I", slot, 56, 4)
     struct.pack_into("=i", slot, 76, -1)
-    struct.pack_into("=Q", slot, 80, now - LIFE_NS)
     slot[120:152] = (b"loop-" + bytes([97 + number % 26, 97 + number // 26])).ljust(32, b"\0")
+    return slot
+
+
+def register(daemon, number, names, slots):
+    """Hand a segment with those slots over; returns a descriptor of it."""
+    own = {"id": b"%16d" % number, "exe": b"crowd", "group": names % number}
+    fd = os.memfd_create("looplag", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(fd, h.segment_size())
+    os.pwrite(fd, h.header(slots_used=len(slots), **own), 0)
+    for index, slot in enumerate(slots):
+        os.pwrite(fd, slot, h.SLOTS_OFFSET + index * h.SLOT_BYTES)
+    fcntl.fcntl(fd, h.F_ADD_SEALS, h.SEAL | h.SHRINK | h.GROW)
+    kept = os.dup(fd)
+    h.send(daemon.socket, h.hello(**own), fd)
+    return kept
+
+
+def are_known(daemon, groups, loops):
+    wait_for(lambda: len(daemon.metrics().series("looplag_events_total")) > groups * loops,
+             30, "all loops are known", every=0.2)
+
+
+def loop(noise, number):
+    """A slot with its histogram, of a loop that has worked."""
+    now = time.monotonic_ns()
+    lengths, iterations, active_ns = histogram(noise)
+    slot = slot_of(number)
+    struct.pack_into("=QQQ", slot, 16, iterations, active_ns, now - 1000)
+    struct.pack_into("=Q", slot, 80, now - LIFE_NS)
     return bytes(slot).ljust(RINGS, b"\0") + lengths
 
 
@@ -47,13 +72,35 @@ def gather(daemon, groups, loops):
     """Have it know so many groups of so many loops, which are at rest."""
     noise = random.Random(1)
     for number in range(groups):
-        own = {"exe": b"crowd", "group": b"service-%03d" % number, "id": b"%16d" % number}
-        fd = os.memfd_create("looplag", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(fd, h.segment_size())
-        os.pwrite(fd, h.header(slots_used=loops, **own), 0)
-        for index in range(loops):
-            os.pwrite(fd, loop(noise, index), h.SLOTS_OFFSET + index * h.SLOT_BYTES)
-        fcntl.fcntl(fd, h.F_ADD_SEALS, h.SEAL | h.SHRINK | h.GROW)
-        h.send(daemon.socket, h.hello(**own), fd)
-    wait_for(lambda: len(daemon.metrics().series("looplag_events_total")) > groups * loops,
-             30, "all loops are known", every=0.2)
+        os.close(register(daemon, number, b"service-%03d",
+                          [loop(noise, index) for index in range(loops)]))
+    are_known(daemon, groups, loops)
+
+
+def crowd(daemon, groups, loops, stalls=0):
+    """Have it know so many groups of so many loops with long pages, each with so many
+    stalls."""
+    noise = random.Random(1)
+    for number in range(groups):
+        counts = [[noise.randrange(1000) for _ in range(100)] for _ in range(loops)]
+        fd = register(daemon, number, b"crowd-%03d",
+                      [bytes(slot_of(index)).ljust(RINGS + 8 * 300, b"\0")
+                       + struct.pack("=100Q", *counts[index]) for index in range(loops)])
+        if stalls:
+            wait_for(lambda: daemon.group(f"crowd-{number:03}"), 10, "the group")
+            have_stalls(fd, loops, stalls)
+        os.close(fd)
+    if groups:
+        are_known(daemon, groups, loops)
+
+
+def have_stalls(fd, loops, stalls):
+    """Each loop has had some, of 200 ms."""
+    now = time.monotonic_ns()
+    for loop in range(loops):
+        place = h.SLOTS_OFFSET + loop * h.SLOT_BYTES
+        for number in range(stalls):
+            os.pwrite(fd, struct.pack("=QQQQ", now - (stalls - number) * 300_000_000,
+                                      200_000_000, 0, 2 + number), place + 256 + 32 * number)
+        os.pwrite(fd, struct.pack("=QQQQ", 3, 1 + stalls, stalls * 200_000_000, now), place + 8)
+        os.pwrite(fd, struct.pack("=Q", stalls), place + 104)

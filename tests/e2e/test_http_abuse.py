@@ -1,230 +1,27 @@
 # SPDX-License-Identifier: MIT
 """HTTP clients that are slow, greedy, rude or gone: while they last, and they last, the
 daemon's own loop is never late, a good scraper gets what it asks for, and memory and
-descriptors stay bounded; afterwards all is as it was.
-
-The daemon measures its own loop. On a busy machine it may be kept from its CPU even so: it
-is preferred to other programs, and a delay that is too long gets two more chances. Nothing
-else does.
-"""
+descriptors stay bounded; afterwards all is as it was."""
 
 import contextlib
-import fcntl
 import json
-import os
 import random
 import re
-import resource
 import signal
 import socket
-import struct
-import threading
 import time
 
 import pytest
 
-import hello as h
-from harness import SANITIZED, Metrics, wait_for
+from abuse import MEMORY_LIMIT, descriptors, endure, have_half_a_minute
+from clients import Drip, ask, closing, connect, read_all, refused, statuses, whole
+from crowds import crowd
+from harness import Metrics, wait_for
 
-# Seconds; 0.010 is the aim, for a machine that has nothing else to do.
-OWN_DELAY_LIMIT = float(os.environ.get("LOOPLAG_OWN_DELAY", "0.100"))
-IN_TIME = 5
-MEMORY_LIMIT = 64 << 20
 # What is made and not taken yet is no more than this, and who reads it has so many seconds.
 MADE_BYTES, TAKING_SECONDS = 32 << 20, 2
 CLOSE = "Host: x\r\nConnection: close\r\n\r\n"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def enough_descriptors():
-    """Thousands of connections take as many descriptors on this side."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 8192 if hard == resource.RLIM_INFINITY else min(8192, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-# --- what is asserted of all of it ---
-
-
-class Scraper:
-    """Scrapes as long as it lasts, by a connection for each scrape."""
-
-    def __init__(self, daemon):
-        self.daemon = daemon
-        self.longest = 0
-        self.count = 0
-        self.errors = []
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self):
-        while not self._end.wait(0.05):
-            began = time.monotonic()
-            try:
-                status, _, body = self.daemon.get("/metrics", timeout=IN_TIME)
-                self.longest = max(self.longest, time.monotonic() - began)
-                assert status == 200, body
-                assert "\nlooplag_build_info{" in body and body.endswith("\n")
-                self.count += 1
-            except Exception as e:  # whatever it was, the test is to tell
-                self.errors.append(repr(e))
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._end.set()
-        self._thread.join()
-
-
-def descriptors(daemon):
-    return len(os.listdir(f"/proc/{daemon.pid}/fd"))
-
-
-def memory(daemon):
-    """Resident bytes."""
-    with open(f"/proc/{daemon.pid}/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
-
-
-def peak_memory(daemon):
-    with open(f"/proc/{daemon.pid}/status") as file:
-        return int(re.search(r"VmHWM:\s+(\d+) kB", file.read())[1]) << 10
-
-
-def refused(daemon):
-    return {labels["reason"]: value for labels, value in
-            daemon.metrics().series("looplag_http_refused_total")}
-
-
-def endure(start_daemon, abuse, *options, crowded=(0, 0), limit=MEMORY_LIMIT, **how):
-    """Start a daemon, with so many groups, loops and stalls, and abuse it: abuse(daemon) is a
-    context that holds the abuse as long as it is entered."""
-    worst = []
-    for _ in range(3):
-        daemon = start_daemon(*options, preferred=True, **how)
-        crowd(daemon, *crowded)
-        daemon.metrics()
-        opened, resident = descriptors(daemon), memory(daemon)
-        with Scraper(daemon) as scraper:
-            wait_for(lambda: scraper.count > 2, 20, "the scraper scrapes")
-            with abuse(daemon):
-                already = scraper.count
-                wait_for(lambda: scraper.count > already + 2 or scraper.errors, 30,
-                         "the scraper goes on")
-        assert not scraper.errors, scraper.errors[0]
-        wait_for(lambda: descriptors(daemon) <= opened + 1, 10, "descriptors are closed")
-        if not SANITIZED:  # ASan keeps for a while what is freed
-            wait_for(lambda: memory(daemon) <= resident + (16 << 20), 10, "memory is given back")
-        peak = peak_memory(daemon) - resident
-        delay = daemon.loop("looplagd")["delay"]
-        worst.append(delay["max"])
-        print(f"own delay p99 {delay['p99'] * 1e3:.2f} ms, max {delay['max'] * 1e3:.2f} ms, "
-              f"{resident >> 10} KiB before, {(peak + resident) >> 10} at the most, "
-              f"{memory(daemon) >> 10} after, {scraper.count} scrapes, "
-              f"longest {scraper.longest * 1e3:.0f} ms")
-        assert peak <= limit or SANITIZED
-        if worst[-1] < OWN_DELAY_LIMIT:
-            return
-    pytest.fail(f"own delay in three tries: {worst}")
-
-
-# --- what a daemon has to tell ---
-
-
-def crowd(daemon, groups, loops, stalls=0):
-    """Have it know so many groups of so many loops, each with so many stalls."""
-    noise = random.Random(1)
-    for number in range(groups):
-        own = {"exe": b"crowd", "group": b"crowd-%03d" % number, "id": b"%16d" % number}
-        fd = os.memfd_create("looplag", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(fd, h.segment_size())
-        os.pwrite(fd, h.header(slots_used=loops, **own), 0)
-        for loop in range(loops):
-            slot = bytearray(h.slot())
-            struct.pack_into("=I", slot, 56, 4)  # registered by the program itself
-            struct.pack_into("=i", slot, 76, -1)
-            slot[120:152] = (b"loop-" + bytes([97 + loop % 26, 97 + loop // 26])).ljust(32, b"\0")
-            counts = [noise.randrange(1000) for _ in range(100)]
-            os.pwrite(fd, slot, h.SLOTS_OFFSET + loop * h.SLOT_BYTES)
-            os.pwrite(fd, struct.pack("=100Q", *counts),
-                      h.SLOTS_OFFSET + loop * h.SLOT_BYTES + 1280 + 8 * 300)
-        fcntl.fcntl(fd, h.F_ADD_SEALS, h.SEAL | h.SHRINK | h.GROW)
-        kept = os.dup(fd)
-        h.send(daemon.socket, h.hello(**own), fd)
-        if stalls:
-            wait_for(lambda: daemon.group(own["group"].decode()), 10, "the group")
-            have_stalls(kept, loops, stalls)
-        os.close(kept)
-    if groups:
-        wait_for(lambda: len(daemon.metrics().series("looplag_events_total")) >
-                 groups * loops, 30, "all loops are known", every=0.2)
-
-
-def have_stalls(fd, loops, stalls):
-    """Each loop has had some, of 200 ms."""
-    now = time.monotonic_ns()
-    for loop in range(loops):
-        place = h.SLOTS_OFFSET + loop * h.SLOT_BYTES
-        for number in range(stalls):
-            os.pwrite(fd, struct.pack("=QQQQ", now - (stalls - number) * 300_000_000,
-                                      200_000_000, 0, 2 + number), place + 256 + 32 * number)
-        os.pwrite(fd, struct.pack("=QQQQ", 3, 1 + stalls, stalls * 200_000_000, now), place + 8)
-        os.pwrite(fd, struct.pack("=Q", stalls), place + 104)
-
-
-# --- raw clients ---
-
-
-def connect(daemon, receive_bytes=None):
-    client = socket.socket()
-    client.settimeout(IN_TIME)
-    if receive_bytes:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-    client.connect(("127.0.0.1", daemon.port))
-    return client
-
-
-def read_all(client):
-    """All until the end of the stream; a reset is one, too."""
-    answer = b""
-    with contextlib.suppress(ConnectionResetError):
-        while part := client.recv(1 << 16):
-            answer += part
-    return answer
-
-
-def ask(daemon, data, half_close=False):
-    """Send raw bytes; return all that comes."""
-    with connect(daemon) as client:
-        with contextlib.suppress(OSError):  # it may have been refused before its end
-            client.sendall(data if isinstance(data, bytes) else data.encode())
-            if half_close:
-                client.shutdown(socket.SHUT_WR)
-        return read_all(client)
-
-
-def statuses(answer):
-    return [int(status) for status in re.findall(rb"^HTTP/1\.[01] (\d{3}) ", answer, re.M)]
-
-
-def whole(answer):
-    """The body of the only answer, which is as long as its header says."""
-    head, body = answer.split(b"\r\n\r\n", 1)
-    assert len(body) == int(re.search(rb"Content-Length: (\d+)", head)[1])
-    return body
-
-
-@contextlib.contextmanager
-def closing(clients):
-    try:
-        yield clients
-    finally:
-        for client in clients:
-            client.close()
+pytestmark = pytest.mark.usefixtures("many_descriptors")
 
 
 # --- nobody, slow and silent clients ---
@@ -249,38 +46,6 @@ def test_two_thousand_idle_connections(start_daemon):
     endure(start_daemon, idle)
 
 
-class Drip:
-    """Clients that send a header, a byte at a time."""
-
-    def __init__(self, daemon, count, pause):
-        self._clients = [connect(daemon) for _ in range(count)]
-        self._pause = pause
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.ended = 0
-
-    def _run(self):
-        text = b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: " + b"a" * 10000
-        for at in range(len(text)):
-            for client in self._clients:
-                try:
-                    client.send(text[at:at + 1])
-                except OSError:
-                    self.ended += 1
-            if self._end.wait(self._pause):
-                break
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._end.set()
-        self._thread.join()
-        for client in self._clients:
-            client.close()
-
-
 @pytest.mark.quiet
 def test_requests_that_drip(start_daemon):
     endure(start_daemon, lambda daemon: Drip(daemon, 400, 0.02))
@@ -293,22 +58,14 @@ def test_whoever_owes_a_request_or_takes_no_answer_has_half_a_minute(daemon):
     with connect(daemon) as silent, connect(daemon) as dripping, \
             connect(daemon, 4096) as deaf, connect(daemon) as good:
         deaf.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-        waiting = {"silent": silent, "dripping": dripping}
-        while waiting and time.monotonic() < began + 60:
+
+        def meanwhile():
             good.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
             assert statuses(good.recv(4096)) == [200]
             with contextlib.suppress(OSError):
                 dripping.send(b"G")
-            for name, client in list(waiting.items()):
-                client.settimeout(0.5)
-                with contextlib.suppress(TimeoutError):
-                    try:
-                        assert client.recv(1) == b""
-                    except ConnectionResetError:
-                        pass
-                    assert 29 < time.monotonic() - began < 45, name
-                    del waiting[name]
-        assert not waiting
+
+        have_half_a_minute({"silent": silent, "dripping": dripping}, began, meanwhile)
         wait_for(lambda: refused(daemon)["timeout"] == 3, 15, "three were given up")
         taken = read_all(deaf)
         assert len(taken) < 8 << 20

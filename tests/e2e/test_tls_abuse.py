@@ -3,7 +3,6 @@
 handshakes, too. `-s` shows what each cost."""
 
 import contextlib
-import shutil
 import ssl
 import subprocess
 import threading
@@ -11,25 +10,13 @@ import time
 
 import pytest
 
-from certificates import Authority
-from harness import SANITIZED, short_directory, wait_for
-from test_http_abuse import (Drip, closing, connect, crowd, descriptors, endure,
-                             enough_descriptors, read_all, refused)
-
-assert enough_descriptors  # a fixture that is used here, too
+from abuse import descriptors, endure, have_half_a_minute
+from clients import Drip, closing, connect, read_all, refused
+from crowds import crowd
+from harness import SANITIZED, wait_for
 
 CLOSE = b"Host: x\r\nConnection: close\r\n\r\n"
-
-
-@pytest.fixture(scope="module")
-def made():
-    directory = short_directory()
-    authority = Authority(directory)
-    authority.issue("server")
-    authority.issue("rsa", kind="2048")
-    authority.issue("client")
-    yield authority
-    shutil.rmtree(directory)
+pytestmark = pytest.mark.usefixtures("many_descriptors")
 
 
 @pytest.fixture
@@ -41,6 +28,15 @@ def by_tls(made):
                         f"{more}}}\n")
         return [f"--web.config.file={path}"], {"tls": made.client("client" if more else None)}
     return how
+
+
+@pytest.fixture
+def endure_by_tls(start_daemon, by_tls):
+    """The same as abuse.endure(), by TLS with that certificate."""
+    def run(abuse, name="server", more="", crowded=(0, 0)):
+        options, how = by_tls(name, more)
+        endure(start_daemon, abuse, *options, crowded=crowded, **how)
+    return run
 
 
 def hello(context):
@@ -61,11 +57,9 @@ def wrap(daemon, client):
     ("server", "", 0, 0), ("rsa", "", 0, 0), ("server", "", 100, 4), ("server", "", 100, 20),
     ("server", ", client_ca_file: ca.crt, client_auth_type: RequireAndVerifyClientCert",
      100, 4)])
-def test_nobody_but_a_scraper(start_daemon, by_tls, name, more, groups, loops):
+def test_nobody_but_a_scraper(endure_by_tls, name, more, groups, loops):
     """By a handshake for each scrape."""
-    options, how = by_tls(name, more)
-    endure(start_daemon, lambda daemon: contextlib.nullcontext(), *options,
-           crowded=(groups, loops), **how)
+    endure_by_tls(lambda daemon: contextlib.nullcontext(), name, more, (groups, loops))
 
 
 class Scrapers:
@@ -109,13 +103,12 @@ class Scrapers:
 
 @pytest.mark.quiet
 @pytest.mark.parametrize("groups,loops", [(0, 0), (200, 3)])
-def test_four_scrapers_at_a_second(start_daemon, by_tls, groups, loops):
-    options, how = by_tls()
-    endure(start_daemon, Scrapers, *options, crowded=(groups, loops), **how)
+def test_four_scrapers_at_a_second(endure_by_tls, groups, loops):
+    endure_by_tls(Scrapers, crowded=(groups, loops))
 
 
 @pytest.mark.quiet
-def test_two_thousand_idle_connections(start_daemon, by_tls):
+def test_two_thousand_idle_connections(endure_by_tls):
     @contextlib.contextmanager
     def idle(daemon):
         opened = descriptors(daemon)
@@ -124,12 +117,11 @@ def test_two_thousand_idle_connections(start_daemon, by_tls):
             assert refused(daemon)["connections"] >= 1800
             yield
 
-    options, how = by_tls()
-    endure(start_daemon, idle, *options, **how)
+    endure_by_tls(idle)
 
 
 @pytest.mark.quiet
-def test_half_a_handshake_from_many(start_daemon, by_tls):
+def test_half_a_handshake_from_many(endure_by_tls):
     @contextlib.contextmanager
     def halves(daemon):
         data = hello(daemon.tls)
@@ -143,13 +135,12 @@ def test_half_a_handshake_from_many(start_daemon, by_tls):
             wait_for(lambda: descriptors(daemon) < opened + 165, 10, "most are closed")
             yield
 
-    options, how = by_tls()
-    endure(start_daemon, halves, *options, **how)
+    endure_by_tls(halves)
 
 
 @pytest.mark.quiet
 @pytest.mark.parametrize("name", ["server", "rsa"])
-def test_many_handshakes_at_once(start_daemon, by_tls, name):
+def test_many_handshakes_at_once(endure_by_tls, name):
     """Held back by one byte until all are there; none goes on after the server's answer."""
     @contextlib.contextmanager
     def hellos(daemon):
@@ -166,12 +157,11 @@ def test_many_handshakes_at_once(start_daemon, by_tls, name):
                         client.recv(1)
         yield
 
-    options, how = by_tls(name)
-    endure(start_daemon, hellos, *options, **how)
+    endure_by_tls(hellos, name)
 
 
 @pytest.mark.quiet
-def test_garbage_and_plain_requests(start_daemon, by_tls):
+def test_garbage_and_plain_requests(endure_by_tls):
     @contextlib.contextmanager
     def garbage(daemon):
         data = hello(daemon.tls)
@@ -188,14 +178,12 @@ def test_garbage_and_plain_requests(start_daemon, by_tls):
         assert refused(daemon)["tls"] >= 100
         yield
 
-    options, how = by_tls()
-    endure(start_daemon, garbage, *options, **how)
+    endure_by_tls(garbage)
 
 
 @pytest.mark.quiet
-def test_what_is_not_tls_drips(start_daemon, by_tls):
-    options, how = by_tls()
-    endure(start_daemon, lambda daemon: Drip(daemon, 400, 0.02), *options, **how)
+def test_what_is_not_tls_drips(endure_by_tls):
+    endure_by_tls(lambda daemon: Drip(daemon, 400, 0.02))
 
 
 @pytest.mark.hostile
@@ -225,24 +213,16 @@ def test_who_is_slow_with_the_handshake_has_half_a_minute(start_daemon, by_tls):
     with connect(daemon) as silent, connect(daemon) as half, \
             wrap(daemon, connect(daemon)) as done, wrap(daemon, connect(daemon)) as good:
         half.sendall(data[:100])
-        waiting = {"silent": silent, "half": half, "done": done}
-        while waiting and time.monotonic() < began + 60:
+
+        def meanwhile():
             good.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
             answer = b""
             while not answer.endswith(b" is healthy.\n"):
                 part = good.recv(4096)
                 assert part
                 answer += part
-            for name, client in list(waiting.items()):
-                client.settimeout(0.5)
-                with contextlib.suppress(TimeoutError):
-                    try:
-                        assert client.recv(1) == b""
-                    except (ConnectionResetError, ssl.SSLError):
-                        pass
-                    assert 29 < time.monotonic() - began < 45, name
-                    del waiting[name]
-        assert not waiting
+
+        have_half_a_minute({"silent": silent, "half": half, "done": done}, began, meanwhile)
         wait_for(lambda: refused(daemon)["timeout"] == 3, 15, "three were given up")
 
 
