@@ -25,11 +25,10 @@ from harness import BUILD, Program, wait_for
 CACHE = Path(os.environ.get("LOOPLAG_CACHE", BUILD / "cache")).resolve()
 PACKAGES = ["dbus", "libcurl4", "libdw1", "libeatmydata1", "libevent-core-2.1-7",
             "libevent-extra-2.1-7", "libevent-openssl-2.1-7", "libjansson4", "liblmdb0",
-            "libprotobuf-c1", "libssl3", "libsystemd0", "libyaml-0-2", "nodejs", "python3",
-            "redis-server", "systemd"]
+            "libncursesw6", "libprotobuf-c1", "libssl3", "libsystemd0", "libyaml-0-2", "nodejs",
+            "python3", "redis-server", "systemd"]
 RELEASE = "bookworm"
-TOOLS = ["cp", "curl", "debootstrap", "nsenter", "systemd-nspawn", "systemd-sysusers",
-         "unshare"]
+TOOLS = ["chroot", "cp", "curl", "debootstrap", "nsenter", "systemd-nspawn", "unshare"]
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What `make install` puts into a Debian with systemd: the units, the user, the drop-in.
+"""What the packages put into a Debian with systemd: the units, the user, the drop-in.
 
 A container boots with looplagd, Debian's redis-server and a Node service, both with the
 drop-in, and nothing else changed.
@@ -7,15 +7,14 @@ drop-in, and nothing else changed.
 
 import json
 import os
-import re
 import shutil
 import stat
 
 import pytest
 
+import packages
 from container import Container, call, why_not
-from harness import (BUILD, HOSTS, SOURCE, Metrics, delay_quantile, host_program,
-                     wait_for)
+from harness import HOSTS, Metrics, delay_quantile, host_program, wait_for
 from restarts import with_version
 from runs import compile_program
 
@@ -36,15 +35,8 @@ WantedBy=multi-user.target
 
 
 def prepare(root):
-    """Install as a package would, and enable what shall run."""
-    build = BUILD / "container"
-    build.mkdir(exist_ok=True)
-    triplet = call("gcc", "-print-multiarch").strip()
-    call(SOURCE / "configure", "--quiet", "--prefix=/usr", "--sysconfdir=/etc",
-         f"--libdir=/usr/lib/{triplet}", "--with-systemdsystemunitdir=/lib/systemd/system",
-         cwd=build)
-    call("make", "-C", build, f"-j{os.cpu_count()}", "install", f"DESTDIR={root}")
-    call("systemd-sysusers", f"--root={root}")
+    """Install the packages, and enable what else shall run."""
+    packages.install(root)
     shutil.copy(HOSTS / "node_server.js", root / "srv")
     units = root / "etc/systemd/system"
     (units / NODE).write_text(NODE_UNIT)
@@ -52,13 +44,12 @@ def prepare(root):
         (units / f"{unit}.d").mkdir()
         shutil.copy(root / "usr/share/looplag/target-dropin.conf",
                     units / f"{unit}.d/50-looplag.conf")
-    call("systemctl", f"--root={root}", "enable", "looplagd.socket", "looplagd.service",
-         NODE)
+    call("systemctl", f"--root={root}", "enable", NODE)
 
 
 @pytest.fixture(scope="module")
 def machine():
-    reason = why_not()
+    reason = why_not() or packages.why_not()
     if reason:
         pytest.skip(reason)
     machine = Container("looplag", prepare)
