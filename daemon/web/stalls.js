@@ -33,7 +33,10 @@ function gather(stalls) {
         path.stalls.sort((a, b) => b.id - a.id);
         path.sample = path.stalls.find((stall) => stall.stack.length) || path.stalls[0];
     }
-    return [...paths.values()].sort((a, b) => (b.open > 0) - (a.open > 0) || b.total - a.total);
+    // What has no stack is no code path.
+    const known = (path) => path.sample.stack.length > 0;
+    return [...paths.values()].sort((a, b) => (b.open > 0) - (a.open > 0)
+        || known(b) - known(a) || b.total - a.total);
 }
 
 function heading(sample) {
