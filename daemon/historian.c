@@ -20,7 +20,7 @@
 #define SLICE_NS 500000ull
 #define PAUSE_NS 2000000ull
 /* Between two records of a group. */
-#define SAVED_COLUMNS 12
+#define SAVED_COLUMNS 4
 
 struct historian {
 	struct event_loop *loop;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The historian: has a column added to the history of each group when its five seconds are
- * over, some groups at a time, and puts each history into the ledger once a minute and in
+ * over, some groups at a time, and puts each history into the ledger every 20 seconds and in
  * the end: who is killed loses what came after that.
  */
 #ifndef LOOPLAG_DAEMON_HISTORIAN_H
