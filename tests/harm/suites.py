@@ -197,7 +197,8 @@ class Redis(Suite):
     def results(self, unit, output, work):
         results = {}
         for verdict, text in self.LINE.findall(output):
-            name = re.sub(r" \(\d+ ms\)$| in tests/.*$", "", text.strip())
+            # Some have a number that is rolled anew each time.
+            name = re.sub(r" \(\d+ ms\)$| in tests/.*$| \(x = \d+\)", "", text.strip())
             if results.get(name) != "failed":
                 results[name] = self.WORDS.get(verdict, "failed")
         return results
