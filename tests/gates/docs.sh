@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# The manual pages know every option, every metric and every variable, and nothing twice.
+# The manual pages know every option, every metric and every variable, and nothing twice;
+# other documents name files that are there.
 set -eu
 failed=0
 
@@ -73,6 +74,21 @@ once()
 	done
 }
 once "$(echo "$variables" | grep -v LOOPLAG_SOCKET) $keys"
+
+# Who reads how it is built is not sent to files that are gone.
+for page in ARCHITECTURE.md CONTRIBUTING.md; do
+	for file in $(grep -o '`[a-z0-9_./-]*`' "$srcdir/$page" | tr -d '`' |
+		grep -e '\.\([ch]\|map\|md\|py\|sh\|txt\)$' -e '^tests/' -e '^check_'); do
+		case $file in
+		check_*) wanted=$srcdir/tests/$file.c ;;
+		*) wanted=$srcdir/$file ;;
+		esac
+		[ -e "$wanted" ] && continue
+		[ -n "$(cd "$srcdir" && find cli daemon probes tests -name "$file")" ] && continue
+		echo "docs: there is no $file, which $page names" >&2
+		failed=1
+	done
+done
 
 if command -v mandoc >/dev/null; then
 	for page in $pages; do
