@@ -75,15 +75,14 @@ once()
 }
 once "$(echo "$variables" | grep -v LOOPLAG_SOCKET) $keys"
 
-# Who reads how it is built is not sent to files that are gone.
-for page in ARCHITECTURE.md CONTRIBUTING.md; do
+# Nobody is sent to files that are gone.
+for page in ARCHITECTURE.md CONTRIBUTING.md README.md SECURITY.md docs/fleet.md \
+	docs/segment.md; do
 	for file in $(grep -o '`[a-z0-9_./-]*`' "$srcdir/$page" | tr -d '`' |
 		grep -e '\.\([ch]\|map\|md\|py\|sh\|txt\)$' -e '^tests/' -e '^check_'); do
-		case $file in
-		check_*) wanted=$srcdir/tests/$file.c ;;
-		*) wanted=$srcdir/$file ;;
-		esac
-		[ -e "$wanted" ] && continue
+		for wanted in "$file" "$file.c" "tests/$file.c"; do
+			[ -e "$srcdir/$wanted" ] && continue 2
+		done
 		[ -n "$(cd "$srcdir" && find cli daemon probes tests -name "$file")" ] && continue
 		echo "docs: there is no $file, which $page names" >&2
 		failed=1
