@@ -7,6 +7,7 @@ import pytest
 
 import container
 import packages
+import readme
 from container import Container
 from harness import SOURCE, Metrics, host_program, wait_for
 
@@ -116,6 +117,41 @@ def test_its_files_are_where_their_users_look_for_them(installed):
     assert [line.split()[0] for line in conffiles.splitlines() if line.strip()] == \
         ["/etc/default/looplag", "/etc/looplag/looplagd.yaml"]
     installed.run("looplagd", "--config.check")
+
+
+def test_the_first_stalls_on_units_are_caught_as_readme_says(installed):
+    """Node.js is older here than in other tests. The drop-in of redis is enable's here."""
+    root, units = installed.root, installed.root / "etc/systemd/system"
+    (units / f"{REDIS}.d").rename(root / "srv/dropins")
+    installed.run("systemctl", "daemon-reload")
+
+    def do(command):
+        return installed.run("sh", "-e", "-c", f"cd /root; {command}")
+
+    def caught(*words):
+        said = do("looplag stalls --since 5m")
+        return all(word in said for word in words)
+
+    def caught_or_again():
+        """A stall that was over before looplagd knew the process is none."""
+        if caught(f"{REDIS}, main"):
+            return True
+        do(next(line for line in steps if line.startswith("redis-cli")))
+        return False
+
+    steps = readme.commands("On a systemd unit").splitlines()
+    do(readme.commands("On Node.js"))
+    for command in steps:
+        if command.startswith("looplag disable"):
+            wait_for(caught_or_again, 30, "the stall of redis is told")
+        do(command.replace("apt ", "apt-get --yes "))
+    wait_for(lambda: caught("shop.service, main", "> makeReport (/root/shop.js:3)"), 20,
+             "the stalls of the unit are told")
+    (root / "root/shop.js").unlink()
+    assert not (units / f"{REDIS}.d").exists()
+    (root / "srv/dropins").rename(units / f"{REDIS}.d")
+    installed.run("systemctl", "daemon-reload")
+    installed.run("systemctl", "restart", REDIS)
 
 
 def test_an_upgrade_keeps_counters_and_what_the_operator_has_written(installed, scratch):

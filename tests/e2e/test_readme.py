@@ -8,28 +8,17 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, SOURCE
+import readme
+from harness import BUILD
 from runs import environment, looplag
 
-README = (SOURCE / "README.md").read_text()
 VERBS = re.findall(r"^  ([a-z-]+) ", looplag("help").stdout, re.M)
-
-
-def section(heading):
-    """What stands below a heading, up to the next one."""
-    return re.search(rf"^#+ {re.escape(heading)}\n(.*?)^#+ ", README, re.M | re.S)[1]
-
-
-def commands(text):
-    """Its indented lines, as somebody would paste them; not what they say, in fences."""
-    text = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
-    return "".join(line[4:] or "\n" for line in re.findall(r"^(?:    .*)?\n", text, re.M))
 
 
 def follow(heading, directory):
     """Do what the section says; what was said on the way."""
     path = f"{BUILD}:{os.environ['PATH']}"
-    done = subprocess.run(["sh", "-e"], input=commands(section(heading)), cwd=directory,
+    done = subprocess.run(["sh", "-e"], input=readme.commands(heading), cwd=directory,
                           env=environment(PATH=path), capture_output=True, text=True,
                           timeout=60)
     assert done.returncode == 0, done.stderr
@@ -41,7 +30,8 @@ def follow(heading, directory):
 def test_the_first_stall_is_caught_with_the_line_that_is_shown(heading, program, scratch):
     if not shutil.which(program):
         pytest.skip(f"no {program}")
-    function, place = re.search(r"^   > (\w+) \(/root/(.*)\)$", section(heading), re.M).groups()
+    shown = re.search(r"^   > (\w+) \(/root/(.*)\)$", readme.section(heading), re.M)
+    function, place = shown.groups()
     said = follow(heading, scratch)
     assert "Stuck for over 100 ms: " in said
     # Some releases of Node.js put the name of an object before that of the function.
@@ -49,7 +39,7 @@ def test_the_first_stall_is_caught_with_the_line_that_is_shown(heading, program,
 
 
 def test_no_verb_or_option_that_is_shown_has_gone():
-    shown = re.findall(r"^    (?:\$ )?looplag ([a-z-]+)(.*)", README, re.M)
+    shown = re.findall(r"^    (?:\$ )?looplag ([a-z-]+)(.*)", readme.TEXT, re.M)
     assert len(shown) >= 10
     for verb, rest in shown:
         assert verb in VERBS
