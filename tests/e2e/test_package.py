@@ -124,6 +124,7 @@ def test_the_first_stalls_on_units_are_caught_as_readme_says(installed):
     root, units = installed.root, installed.root / "etc/systemd/system"
     (units / f"{REDIS}.d").rename(root / "srv/dropins")
     installed.run("systemctl", "daemon-reload")
+    installed.run("systemctl", "restart", REDIS)
 
     def do(command):
         return installed.run("sh", "-e", "-c", f"cd /root; {command}")
