@@ -213,11 +213,10 @@ draw_help(void)
 		"",
 		"  q         quit",
 		"",
-		"Delays are of the last minute, in milliseconds. Loops that are stuck "
-		"now",
-		"are on top, marked with !. LAST MINUTE has the longest delay of each of",
-		"its parts, since top was started: the lowest bar is below 1 ms, the",
-		"highest 1 s and more.",
+		"Delays are of the last minute, in milliseconds. Loops that are stuck",
+		"now are on top, marked with !. LAST MINUTE has the longest delay of",
+		"each of its parts, since top was started: the lowest bar is below",
+		"1 ms, the highest 1 s and more.",
 	};
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]) && i < inner_rows(); i++)
