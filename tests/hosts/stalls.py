@@ -92,10 +92,17 @@ def insert_row(database):
     connection.execute("insert into t values (1)")  # guilty: insert_row
 
 
+def measured(work):
+    """How many seconds it takes: the least of three, as a hiccup would make stalls too short."""
+    def once():
+        start = time.monotonic()
+        work()
+        return time.monotonic() - start
+    return min(once() for _ in range(3))
+
+
 def calibrated(rounds, ms, function):
-    start = time.monotonic()
-    function(rounds)
-    return int(rounds * ms / 1e3 / (time.monotonic() - start)) + 1
+    return int(rounds * ms / 1e3 / measured(lambda: function(rounds))) + 1
 
 
 def derive_key(rounds):
@@ -103,13 +110,10 @@ def derive_key(rounds):
 
 
 def evil_text(ms):
-    text, took = "a" * 18, 0
-    while took < ms / 2e3:
-        start = time.monotonic()
-        match_slowly(text + "!")
-        took = time.monotonic() - start
+    text = "a" * 18
+    while measured(lambda: match_slowly(text + "!")) < ms / 2e3:
         text += "a"
-    return text + "!"
+    return text + "a!"
 
 
 def match_slowly(text):
