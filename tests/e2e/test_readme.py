@@ -30,7 +30,7 @@ def follow(heading, directory):
 def test_the_first_stall_is_caught_with_the_line_that_is_shown(heading, program, scratch):
     if not shutil.which(program):
         pytest.skip(f"no {program}")
-    shown = re.search(r"^   > (\w+) \(/root/(.*)\)$", readme.section(heading), re.M)
+    shown = re.search(r"^   > (\w+) \(/srv/shop/(.*)\)$", readme.section(heading), re.M)
     function, place = shown.groups()
     said = follow(heading, scratch)
     assert "Stuck for over 100 ms: " in said
