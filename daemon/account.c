@@ -59,23 +59,26 @@ account_unattended_since(const struct account *account, const struct segment_slo
 }
 
 /*
- * Make each band's sum, and the squares, such as durations in the counted buckets can
- * have. Honest deltas are, but for the one iteration that was being written when a torn
- * slot was read. Returns whether all of it can have happened within `budget_ns`, and the
- * sum of the durations.
+ * Make the sums of these bands, and the squares, such as durations in the counted buckets can
+ * have, and tell how many and how long they are. Honest deltas are, but for the one iteration
+ * that was being written when a torn slot was read. Returns whether all of it can have
+ * happened within `budget_ns`.
  */
 static bool
-make_possible(struct histogram *delta, uint64_t budget_ns, uint64_t *ret_sum_ns)
+make_possible(struct counters *delta, const uint8_t *bands, unsigned band_count,
+	uint64_t budget_ns)
 {
 	unsigned __int128 least_squares = 0, most_squares = 0, squares, total = 0;
+	struct histogram *h = &delta->iteration;
 
-	for (unsigned band = 0; band < HISTOGRAM_BANDS; band++) {
+	for (unsigned n = 0; n < band_count; n++) {
+		unsigned band = bands[n];
 		unsigned first = band ? (band - 1) * HISTOGRAM_PER_BAND + 1 : 0;
 		unsigned last = band * HISTOGRAM_PER_BAND;
-		unsigned __int128 least = 0, most = 0, sum = delta->sums_ns[band];
+		unsigned __int128 least = 0, most = 0, sum = h->sums_ns[band];
 
 		for (unsigned i = first; i <= last && i < HISTOGRAM_BUCKETS; i++) {
-			unsigned __int128 count = delta->counts[i];
+			unsigned __int128 count = h->counts[i];
 			uint64_t shortest, longest;
 
 			if (!count)
@@ -88,20 +91,22 @@ make_possible(struct histogram *delta, uint64_t budget_ns, uint64_t *ret_sum_ns)
 			most += count * longest;
 			least_squares += count * shortest * shortest;
 			most_squares += count * longest * longest;
+			delta->iterations =
+				saturated_sum(delta->iterations, h->counts[i]);
 		}
 		sum = sum < least ? least : sum > most ? most : sum;
 		total += sum;
 		if (total > budget_ns)
 			return false;
-		delta->sums_ns[band] = (uint64_t)sum;
+		h->sums_ns[band] = (uint64_t)sum;
 	}
-	squares = histogram_squares(delta);
+	squares = histogram_squares(h);
 	squares = squares < least_squares  ? least_squares
 		  : squares > most_squares ? most_squares
 					   : squares;
-	delta->square_low = (uint64_t)squares;
-	delta->square_high = (uint64_t)(squares >> 64);
-	*ret_sum_ns = (uint64_t)total;
+	h->square_low = (uint64_t)squares;
+	h->square_high = (uint64_t)(squares >> 64);
+	delta->active_ns = (uint64_t)total;
 	return true;
 }
 
@@ -128,28 +133,28 @@ find_max(const struct account *account, const struct segment_slot *slot,
 
 /* Put what the slot has counted since the last reading into the delta. */
 static void
-take_counts(struct account *account, const struct segment_slot *slot, uint64_t budget_ns,
-	struct counters *delta)
+take_counts(struct account *account, const struct segment_slot *slot,
+	const struct account_reading *reading, struct counters *delta)
 {
 	uint64_t waits = saturated_sum(slot->iterations, slot->other_waits);
+	uint8_t bands[HISTOGRAM_BANDS];
+	unsigned band_count = histogram_take(&account->iteration, &slot->iteration,
+		account->whole && !reading->torn, &delta->iteration, bands);
 
-	histogram_subtract(&slot->iteration, &account->iteration, &delta->iteration);
-	if (make_possible(&delta->iteration, budget_ns, &delta->active_ns)) {
-		delta->iterations = histogram_total(&delta->iteration);
-		if (delta->iterations)
-			delta->max_ns = find_max(account, slot, &delta->iteration);
-	} else {
+	if (!make_possible(delta, bands, band_count, reading->budget_ns)) {
 		memset(&delta->iteration, 0, sizeof(delta->iteration));
+		delta->iterations = 0;
 	}
-	band_histogram_subtract(&slot->wakeup, &account->wakeup, &delta->wakeup);
+	if (delta->iterations)
+		delta->max_ns = find_max(account, slot, &delta->iteration);
+	band_histogram_take(&account->wakeup, &slot->wakeup, &delta->wakeup);
 	delta->events = difference(slot->events, account->events);
 	delta->waits = difference(waits, account->waits);
 	delta->nested_wait_ns = difference(slot->nested_wait_ns, account->nested_wait_ns);
-	if (delta->nested_wait_ns > budget_ns)
+	if (delta->nested_wait_ns > reading->budget_ns)
 		delta->nested_wait_ns = 0;
 
-	account->iteration = slot->iteration;
-	account->wakeup = slot->wakeup;
+	account->whole = !reading->torn;
 	account->iterations = slot->iterations;
 	account->events = slot->events;
 	account->waits = waits;
@@ -314,7 +319,7 @@ account_update(struct account *account, const struct segment_slot *slot,
 		return;
 	}
 	if (reading->changed)
-		take_counts(account, slot, reading->budget_ns, delta);
+		take_counts(account, slot, reading, delta);
 	over = account->over && !has_moved(account, slot);
 	end_ns = over ? account->end_ns
 		      : find_end(account, slot, reading,

@@ -29,6 +29,7 @@ struct account {
 	/* What was accounted, as it stood in the slot. */
 	struct histogram iteration;
 	struct band_histogram wakeup;
+	bool whole; /* `iteration` is of one moment */
 	uint64_t iterations, events, nested_wait_ns, waits;
 	uint64_t life_ns; /* in all deltas together */
 	uint64_t max_ns;

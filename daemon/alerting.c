@@ -19,14 +19,19 @@
 #include "daemon/metrics.h"
 
 #define PERIOD_NS 1000000000ull
+/* So many groups at a time that nobody else has to wait for long. */
+#define SLICE_NS 500000ull
+#define PAUSE_NS 2000000ull
 #define WORDS_BYTES 160
 
 struct alerting {
+	struct event_loop *loop;
 	const struct groups *groups;
 	const struct stalls *stalls;
 	struct alerts *alerts;
-	struct event_watch *tick;
-	uint64_t last_ns; /* when we looked */
+	struct event_watch *tick, *pause;
+	uint64_t look_ns, last_ns; /* of this look, and the one before */
+	size_t next;               /* group to be looked at */
 };
 
 /* What was too much. */
@@ -83,36 +88,67 @@ tell(const struct configuration_alert *rule, const char *groupname, double value
 }
 
 void
-alerting_look(struct alerting *alerting, uint64_t now_ns)
+alerting_begin_look(struct alerting *alerting, uint64_t now_ns)
+{
+	alerting->last_ns = alerting->look_ns;
+	alerting->look_ns = now_ns;
+	alerting->next = 0;
+}
+
+bool
+alerting_look_on(struct alerting *alerting)
 {
 	/* What ends is told a little later: the second before the last look as well. */
 	struct alert_scene scene = {
 		.groups = alerting->groups,
 		.stalls = alerting->stalls,
-		.now_ns = now_ns,
+		.now_ns = alerting->look_ns,
 		.before_ns = difference(alerting->last_ns, PERIOD_NS),
 	};
+	struct group_view group;
 
+	if (alerting->next >= groups_count(alerting->groups))
+		return false;
+	group = groups_view(alerting->groups, alerting->next);
 	for (size_t i = 0; i < alerts_rules(alerting->alerts); i++) {
 		const struct configuration_alert *rule = alerts_rule(alerting->alerts, i);
+		double value = alert_value(rule, &scene, alerting->next);
+		enum alerts_change change = alerts_judge(alerting->alerts, i, group.id,
+			group.groupname, value, alerting->look_ns);
 
-		for (size_t j = 0; j < groups_count(alerting->groups); j++) {
-			struct group_view group = groups_view(alerting->groups, j);
-			double value = alert_value(rule, &scene, j);
-			enum alerts_change change = alerts_judge(alerting->alerts, i,
-				group.id, group.groupname, value, now_ns);
-
-			if (change != ALERTS_NO_CHANGE)
-				tell(rule, group.groupname, value, change);
-		}
+		if (change != ALERTS_NO_CHANGE)
+			tell(rule, group.groupname, value, change);
 	}
-	alerting->last_ns = now_ns;
+	alerting->next++;
+	return true;
+}
+
+static void
+look_at_some(void *arg)
+{
+	struct alerting *alerting = arg;
+	uint64_t started_ns = event_now_ns();
+
+	event_watch_free(alerting->pause);
+	alerting->pause = NULL;
+	while (alerting_look_on(alerting))
+		if (event_now_ns() - started_ns >= SLICE_NS) {
+			alerting->pause = event_after(
+				alerting->loop, PAUSE_NS, look_at_some, alerting);
+			return;
+		}
 }
 
 static void
 look(void *arg)
 {
-	alerting_look(arg, event_now_ns());
+	struct alerting *alerting = arg;
+
+	/* It takes a second to look at all of them: not another one yet. */
+	if (alerting->pause)
+		return;
+	alerting_begin_look(alerting, event_now_ns());
+	look_at_some(alerting);
 }
 
 struct alerting *
@@ -123,9 +159,10 @@ alerting_open(
 
 	if (!alerting)
 		return NULL;
+	alerting->loop = loop;
 	alerting->groups = groups;
 	alerting->stalls = stalls;
-	alerting->last_ns = event_now_ns();
+	alerting->look_ns = event_now_ns();
 	alerting->alerts = alerts_new();
 	alerting->tick = event_every(loop, PERIOD_NS, look, alerting);
 	if (!alerting->alerts || !alerting->tick) {
@@ -141,6 +178,7 @@ alerting_close(struct alerting *alerting)
 	if (!alerting)
 		return;
 	event_watch_free(alerting->tick);
+	event_watch_free(alerting->pause);
 	alerts_free(alerting->alerts);
 	free(alerting);
 }

@@ -6,6 +6,7 @@
 #ifndef LOOPLAG_DAEMON_ALERTING_H
 #define LOOPLAG_DAEMON_ALERTING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,9 +30,12 @@ alerting_close(struct alerting *alerting);
 void
 alerting_configure(struct alerting *alerting, const struct configuration *config);
 
-/* Look now. */
+/* Look now: begin, and then at the next group as long as there is one, which is returned.
+ * Of groups that come or go meanwhile some may have to wait for the next look. */
 void
-alerting_look(struct alerting *alerting, uint64_t now_ns);
+alerting_begin_look(struct alerting *alerting, uint64_t now_ns);
+bool
+alerting_look_on(struct alerting *alerting);
 
 /* The group is about to be forgotten: what fires in it is over. */
 struct group_view;

@@ -146,7 +146,8 @@ admit(void *arg, const struct reception_guest *guest)
 	if (guest->pid <= 0)
 		note_hidden(collector, guest);
 	/* Nobody else has its segment. */
-	collector_save(collector);
+	if (collector->ledger && !targets_keep_newest(collector->targets))
+		collector_save(collector);
 	watch_soon(collector->watch);
 }
 
@@ -206,6 +207,21 @@ sweep(struct collector *collector, uint64_t now_ns)
 		collector_save(collector);
 }
 
+/* Save a part of what has changed, and the rest after a pause. */
+static void
+save_some(void *arg)
+{
+	struct collector *collector = arg;
+
+	event_watch_free(collector->pause);
+	collector->pause = NULL;
+	if (collector_save_more(collector))
+		collector->pause =
+			event_after(collector->loop, PAUSE_NS, save_some, collector);
+	else
+		collector_save(collector);
+}
+
 /* Read some targets, and the others of this round after a pause. */
 static void
 read_some(void *arg)
@@ -221,7 +237,7 @@ read_some(void *arg)
 			event_after(collector->loop, PAUSE_NS, read_some, collector);
 	else if (targets_have_changed(collector->targets) ||
 		 event_now_ns() >= collector->save_ns)
-		collector_save(collector);
+		save_some(collector);
 }
 
 static void
@@ -425,6 +441,12 @@ collector_read_more(struct collector *collector)
 	return false;
 }
 
+bool
+collector_look_more(struct collector *collector)
+{
+	return targets_look_more(collector->targets, event_now_ns());
+}
+
 void
 collector_tell_group(struct collector *collector, size_t index)
 {
@@ -458,6 +480,12 @@ collector_save(struct collector *collector)
 	targets_save(collector->targets);
 	ledger_commit(collector->ledger);
 	targets_keep_segments(collector->targets);
+}
+
+bool
+collector_save_more(struct collector *collector)
+{
+	return collector->ledger && targets_save_some(collector->targets, event_now_ns());
 }
 
 size_t

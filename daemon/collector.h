@@ -101,6 +101,11 @@ collector_read_more(struct collector *collector);
 void
 collector_tell_group(struct collector *collector, size_t index);
 
+/* Instead of collector_read_more(), and without telling groups: only find the stalls that
+ * there are by now, which is much less work where most loops wait. */
+bool
+collector_look_more(struct collector *collector);
+
 /* While somebody holds them no group is forgotten. */
 void
 collector_hold(struct collector *collector);
@@ -112,9 +117,12 @@ void
 collector_on_forget(struct collector *collector,
 	void (*fn)(void *arg, const struct group_view *group), void *arg);
 
-/* Put all that is known into the ledger now. */
+/* Put all that is known into the ledger now; or, before that, a part of it, which is short, as
+ * long as that returns true. */
 void
 collector_save(struct collector *collector);
+bool
+collector_save_more(struct collector *collector);
 
 /* How many loops live, as was seen last. */
 size_t

@@ -25,8 +25,8 @@ counters_add(struct counters *sum, const struct counters *delta)
 void
 counters_subtract(struct counters *sum, const struct counters *part)
 {
-	histogram_subtract(&sum->iteration, &part->iteration, &sum->iteration);
-	band_histogram_subtract(&sum->wakeup, &part->wakeup, &sum->wakeup);
+	histogram_subtract(&sum->iteration, &part->iteration);
+	band_histogram_subtract(&sum->wakeup, &part->wakeup);
 	sum->iterations = difference(sum->iterations, part->iterations);
 	sum->life_ns = difference(sum->life_ns, part->life_ns);
 	sum->active_ns = difference(sum->active_ns, part->active_ns);

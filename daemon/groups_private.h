@@ -22,11 +22,14 @@ struct series {
 	uid_t uid; /* for whom it was made */
 	bool paid; /* it is one of that user's quota */
 	uint32_t id;
-	bool changed; /* since groups_each_changed() told of it */
 	char *loop;
 	struct counters total;
-	struct window window;
+	/* What else series_add() writes lies between what it adds to. */
+	bool changed; /* since groups_each_changed() told of it */
+	bool started; /* started_ns is known */
+	uint64_t started_ns;
 	uint64_t longest_ns; /* since groups_take_longest_ns() took it */
+	struct window window;
 	uint64_t *open_ns;
 	size_t open_count, open_room;
 	unsigned loops;
@@ -34,8 +37,6 @@ struct series {
 	unsigned stalled;
 	uint64_t stall_age_ns;
 	struct series_stall last_stalls[SERIES_LAST_STALLS];
-	bool started; /* started_ns is known */
-	uint64_t started_ns;
 };
 
 struct group {

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <libgen.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +24,7 @@
 #include "daemon/configuration.h"
 #include "daemon/event.h"
 #include "daemon/groups.h"
+#include "daemon/heap.h"
 #include "daemon/historian.h"
 #include "daemon/past.h"
 #include "daemon/http.h"
@@ -45,7 +45,6 @@
 #include "probes/probe.h"
 
 #define OWN_GROUPNAME "looplagd"
-#define MMAP_BYTES 131072
 
 _Static_assert(OPTIONS_ADDRESSES <= SOCKETS_HTTP && SOCKETS_HTTP <= HTTP_SOCKETS,
 	"room for every address");
@@ -56,6 +55,7 @@ struct looplagd {
 	struct event_watch *terminate;
 	struct event_watch *interrupt;
 	struct event_watch *hangup;
+	struct event_watch *heap;
 	struct reload *reload;
 	struct sockets sockets;
 	struct ledger *ledger;
@@ -157,8 +157,9 @@ start_loop(struct looplagd *daemon)
 	if (daemon->loop) {
 		daemon->terminate = event_signal(daemon->loop, SIGTERM, stop, daemon);
 		daemon->interrupt = event_signal(daemon->loop, SIGINT, stop, daemon);
+		daemon->heap = heap_tend(daemon->loop);
 	}
-	if (!daemon->terminate || !daemon->interrupt) {
+	if (!daemon->terminate || !daemon->interrupt || !daemon->heap) {
 		log_error("loop", "cannot make an event loop: %s", strerror(errno));
 		return -1;
 	}
@@ -168,6 +169,7 @@ start_loop(struct looplagd *daemon)
 static void
 stop_loop(struct looplagd *daemon)
 {
+	event_watch_free(daemon->heap);
 	event_watch_free(daemon->hangup);
 	event_watch_free(daemon->interrupt);
 	event_watch_free(daemon->terminate);
@@ -564,8 +566,6 @@ looplagd_run(const struct options *options)
 	struct looplagd daemon = {.options = options, .sockets.probe.fd = -1};
 	int status = EXIT_FAILURE;
 
-	/* Else glibc learns to keep what was used for a large page, for ever. */
-	mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
 	start_journal();
 	if (!check_proc() && !load_configuration(&daemon) && !start_loop(&daemon) &&
 		!start_access(&daemon) && !start_sockets(&daemon) &&

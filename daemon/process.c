@@ -11,17 +11,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-/* Entries of /proc/self/fd, without the one that reads it. */
+/* Linux 6.2 and later tell by a size; before, those in /proc/self/fd are counted without the
+ * one that reads it. */
 static double
 count_descriptors(void)
 {
-	DIR *dir = opendir("/proc/self/fd");
 	const struct dirent *entry;
 	double count = -1;
+	struct stat size;
+	DIR *dir;
 
+	if (!stat("/proc/self/fd", &size) && size.st_size)
+		return (double)size.st_size;
+	dir = opendir("/proc/self/fd");
 	if (!dir)
 		return NAN;
 	while ((entry = readdir(dir)))

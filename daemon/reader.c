@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,12 +18,14 @@
 #define HOT offsetof(struct segment_slot, ring)
 #define REST (offsetof(struct segment_slot, padding) - HOT)
 #define HEADER_BYTES offsetof(struct segment_header, reserved)
+#define THREADS_A_PAGE (SEGMENT_PAGE / sizeof(struct segment_thread))
 
 struct reader {
+	const char *map; /* of all before the captures; NULL: there is none */
+	struct segment_thread *threads; /* header.thread_count of them */
 	int fd;
 	struct segment_header header;
-	struct segment_thread *threads; /* header.thread_count of them */
-	const char *map; /* of all before the captures; NULL: there is none */
+	bool born[]; /* of each slot: it had a birth once, so that it is no hole */
 };
 
 /* Returns 0 or -errno; a file that ends too early is an error too. */
@@ -39,7 +42,8 @@ read_at(int fd, void *to, size_t size, uint64_t offset)
 struct reader *
 reader_new(int fd, const struct segment_header *header)
 {
-	struct reader *reader = calloc(1, sizeof(*reader));
+	struct reader *reader =
+		calloc(1, sizeof(*reader) + header->slot_count * sizeof(bool));
 	void *map = MAP_FAILED;
 	int seals;
 
@@ -77,6 +81,27 @@ reader_read_header(int fd, struct segment_header *ret_header)
 	return read_at(fd, ret_header, sizeof(*ret_header), 0);
 }
 
+/* Copy words of the map as others write them. */
+static void
+copy(const struct reader *reader, uint64_t offset, void *to, size_t bytes)
+{
+	const uint64_t *from = (const void *)(reader->map + offset);
+
+	for (size_t i = 0; i < bytes / sizeof(*from); i++)
+		((uint64_t *)to)[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+}
+
+/* Copy what is `known` to have been written to once from the map, which needs no system call;
+ * all else could be a hole, which a look at the map would fill. Returns 0 or -errno. */
+static int
+fetch(const struct reader *reader, bool known, uint64_t offset, void *to, size_t bytes)
+{
+	if (!known || !reader->map)
+		return read_at(reader->fd, to, bytes, offset);
+	copy(reader, offset, to, bytes);
+	return 0;
+}
+
 /* Refresh what may change in the header: the rest was checked, and could be anything by
  * now. */
 static int
@@ -86,12 +111,31 @@ read_header(struct reader *reader)
 	uint64_t used = reader->header.slots_used;
 	int r;
 
-	r = read_at(
-		reader->fd, (char *)&reader->header + added, HEADER_BYTES - added, added);
+	r = fetch(reader, true, added, (char *)&reader->header + added,
+		HEADER_BYTES - added);
 	/* It only grows: what was read from a slot must not be forgotten. */
 	if (reader->header.slots_used < used)
 		reader->header.slots_used = used;
 	return r;
+}
+
+/* Refresh the thread records that have been used from the map: those that never were come
+ * last. Returns whether that could be done, as no page of them could be a hole. */
+static bool
+copy_threads(struct reader *reader)
+{
+	struct segment_thread *threads = reader->threads;
+	uint64_t offset = reader->header.threads_offset;
+
+	for (uint32_t i = 0; i < reader->header.thread_count; i++) {
+		if (i % THREADS_A_PAGE == 0 && !threads[i].generation)
+			return false;
+		copy(reader, offset + i * sizeof(*threads), &threads[i],
+			sizeof(*threads));
+		if (!threads[i].generation)
+			break;
+	}
+	return true;
 }
 
 int
@@ -99,21 +143,11 @@ reader_begin(struct reader *reader)
 {
 	int r = read_header(reader);
 
-	if (r < 0)
+	if (r < 0 || (reader->map && copy_threads(reader)))
 		return r;
 	return read_at(reader->fd, reader->threads,
 		reader->header.thread_count * sizeof(*reader->threads),
 		reader->header.threads_offset);
-}
-
-/* Copy words of the map as others write them. */
-static void
-copy(const struct reader *reader, uint64_t offset, void *to, size_t bytes)
-{
-	const uint64_t *from = (const void *)(reader->map + offset);
-
-	for (size_t i = 0; i < bytes / sizeof(*from); i++)
-		((uint64_t *)to)[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 }
 
 int
@@ -171,16 +205,19 @@ slot_offset(const struct reader *reader, uint32_t index)
 /* Read the rest of a slot whose first part is `hot`. Its state was read before its sequence,
  * and may be of a moment before it; where all is of one moment it becomes that moment's. */
 static enum reader_result
-read_rest(struct reader *reader, uint64_t offset, struct segment_slot *hot,
+read_rest(struct reader *reader, uint32_t index, struct segment_slot *hot,
 	struct segment_slot *slot)
 {
+	uint64_t offset = slot_offset(reader, index);
 	struct {
 		uint64_t state;
 		uint64_t sequence;
 	} after;
 
-	if (read_at(reader->fd, (char *)slot + HOT, REST, offset + HOT) < 0 ||
-		read_at(reader->fd, &after, sizeof(after), offset) < 0)
+	if (read_at(reader->fd, (char *)slot + HOT, REST, offset + HOT) < 0)
+		return READER_BUSY;
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	if (fetch(reader, reader->born[index], offset, &after, sizeof(after)) < 0)
 		return READER_BUSY;
 	if (after.state & SEGMENT_RECORDING || hot->sequence != after.sequence)
 		return READER_TORN;
@@ -188,20 +225,55 @@ read_rest(struct reader *reader, uint64_t offset, struct segment_slot *hot,
 	return READER_WHOLE;
 }
 
+/* Read a slot up to its ring, its sequence before what that is about. */
+static int
+read_hot(struct reader *reader, uint32_t index, struct segment_slot *hot)
+{
+	const size_t first = offsetof(struct segment_slot, iterations);
+	uint64_t offset = slot_offset(reader, index);
+
+	if (!reader->born[index] || !reader->map)
+		return reader_peek_slot(reader, index, hot);
+	copy(reader, offset, hot, first);
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	copy(reader, offset + first, (char *)hot + first, HOT - first);
+	return 0;
+}
+
+/* Whether the map shows a slot, up to its ring, as it was read: most are at rest, and that
+ * needs no system call. */
+static bool
+is_same(const struct reader *reader, uint64_t offset, const struct segment_slot *slot)
+{
+	const uint64_t *now;
+
+	now = (const void *)(reader->map + offset);
+	for (size_t i = 0; i < HOT / sizeof(*now); i++) {
+		uint64_t then;
+
+		memcpy(&then, (const char *)slot + i * sizeof(then), sizeof(then));
+		if (__atomic_load_n(&now[i], __ATOMIC_RELAXED) != then)
+			return false;
+	}
+	return true;
+}
+
 enum reader_result
 reader_read_slot(struct reader *reader, uint32_t index, int torn_ok, unsigned tries,
 	struct segment_slot *slot)
 {
-	uint64_t offset = slot_offset(reader, index);
 	enum reader_result result = READER_BUSY;
 	struct segment_slot hot; /* its first part */
 
+	if (reader->map && reader->born[index] &&
+		is_same(reader, slot_offset(reader, index), slot))
+		return READER_SAME;
 	for (unsigned i = 0; i < tries && result != READER_WHOLE; i++) {
-		if (read_at(reader->fd, &hot, HOT, offset) < 0)
+		if (read_hot(reader, index, &hot) < 0)
 			return READER_BUSY;
 		if (result == READER_BUSY && memcmp(&hot, slot, HOT) == 0)
 			return READER_SAME;
-		result = read_rest(reader, offset, &hot, slot);
+		result = read_rest(reader, index, &hot, slot);
 	}
 	if (result == READER_TORN && !torn_ok)
 		result = READER_BUSY;
@@ -211,15 +283,40 @@ reader_read_slot(struct reader *reader, uint32_t index, int torn_ok, unsigned tr
 }
 
 int
+reader_peek_state(struct reader *reader, uint32_t index, uint64_t *ret_state,
+	uint64_t *ret_sequence)
+{
+	uint64_t words[2]; /* the first two of a slot */
+	int r = fetch(reader, reader->born[index], slot_offset(reader, index), words,
+		sizeof(words));
+
+	*ret_state = words[0];
+	*ret_sequence = words[1];
+	return r;
+}
+
+int
+reader_peek_round(struct reader *reader, uint32_t index, uint64_t *ret_round)
+{
+	return fetch(reader, reader->born[index],
+		slot_offset(reader, index) + offsetof(struct segment_slot, round),
+		ret_round, sizeof(*ret_round));
+}
+
+int
 reader_peek_slot(struct reader *reader, uint32_t index, struct segment_slot *slot)
 {
-	return read_at(reader->fd, slot, HOT, slot_offset(reader, index));
+	int r = read_at(reader->fd, slot, HOT, slot_offset(reader, index));
+
+	if (r == 0 && slot->born_ns)
+		reader->born[index] = true;
+	return r;
 }
 
 int
 reader_peek_used_slot(struct reader *reader, uint32_t index, struct segment_slot *slot)
 {
-	if (!reader->map)
+	if (!reader->map || !reader->born[index])
 		return reader_peek_slot(reader, index, slot);
 	copy(reader, slot_offset(reader, index), slot, GLANCE);
 	return 0;
@@ -231,4 +328,12 @@ reader_peek_ring(
 {
 	return read_at(reader->fd, ret_ring, SEGMENT_RING * sizeof(*ret_ring),
 		slot_offset(reader, index) + HOT);
+}
+
+const uint32_t *
+reader_wakes(const struct reader *reader)
+{
+	return reader->map ? (const void *)(reader->map +
+					    offsetof(struct segment_header, wakes))
+			   : NULL;
 }

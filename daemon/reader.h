@@ -68,21 +68,30 @@ enum reader_result {
 #define READER_TRIES 20 /* as many as anybody needs whose writer runs */
 
 /*
- * Read a slot, with so many tries. `slot` holds what the last reading gave, zeros at first; when the answer is
- * READER_BUSY only its fields before the ring are still that. READER_TORN comes instead of
- * that only if `torn_ok`: a writer may have died while it wrote, or write all the time.
+ * Read a slot, with so many tries. `slot` holds what the last reading gave, zeros at first;
+ * when the answer is READER_BUSY only its fields before the ring are still that. READER_TORN
+ * comes instead of that only if `torn_ok`: a writer may have died while it wrote, or write
+ * all the time.
  */
 enum reader_result
 reader_read_slot(struct reader *reader, uint32_t index, int torn_ok, unsigned tries,
 	struct segment_slot *slot);
 
 /*
- * Quick looks, which promise nothing about one moment. Return 0 or -errno.
+ * Quick looks, which promise nothing about one moment. Return 0 or -errno. Of slots that had
+ * a birth when this reader read them they are cheap.
  *
- * slot: the fields before its ring; the others stay as they are.
- * used_slot: those before its label, of a slot that was read when it had a birth; cheap.
+ * state: and the sequence; cheapest.
+ * round.
+ * slot: the fields before its ring; the others stay as they are; never cheap.
+ * used_slot: those before its label, at least.
  * ring: of a slot.
  */
+__attribute__((warn_unused_result)) int
+reader_peek_state(struct reader *reader, uint32_t index, uint64_t *ret_state,
+	uint64_t *ret_sequence);
+__attribute__((warn_unused_result)) int
+reader_peek_round(struct reader *reader, uint32_t index, uint64_t *ret_round);
 __attribute__((warn_unused_result)) int
 reader_peek_slot(struct reader *reader, uint32_t index, struct segment_slot *slot);
 __attribute__((warn_unused_result)) int
@@ -90,5 +99,9 @@ reader_peek_used_slot(struct reader *reader, uint32_t index, struct segment_slot
 __attribute__((warn_unused_result)) int
 reader_peek_ring(struct reader *reader, uint32_t index,
 	struct segment_long ret_ring[SEGMENT_RING]);
+
+/* header.wakes in the map, which others write, or NULL: there is no map. Borrowed. */
+const uint32_t *
+reader_wakes(const struct reader *reader);
 
 #endif

@@ -105,16 +105,12 @@ record_take_text(struct record *record, char *ret_text, size_t size)
 void
 record_put_sparse(struct record *record, const uint64_t *numbers, size_t count)
 {
-	uint64_t skip = 1;
+	size_t done = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		if (!numbers[i]) {
-			skip++;
-			continue;
-		}
-		record_put(record, skip);
+	for (size_t i = 0; (i = histogram_next(numbers, i, count)) < count; i++) {
+		record_put(record, i - done + 1);
 		record_put(record, numbers[i]);
-		skip = 1;
+		done = i + 1;
 	}
 	record_put(record, 0);
 }

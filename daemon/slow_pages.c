@@ -31,10 +31,11 @@ _Static_assert(CONFIGURATION_BUCKETS_MAX == EXPORTER_BOUNDS_MAX, "the same bound
 struct slow_page {
 	struct http_work work; /* first: it is this one */
 	const struct slow_pages_sources *sources;
-	int (*tell)(struct slow_page *page, size_t group, FILE *out); /* or NULL */
+	/* NULL: it is about stalls, for which nothing need be told to groups. */
+	int (*tell)(struct slow_page *page, size_t group, FILE *out);
 	int (*finish)(struct slow_page *page, FILE *out);
 	size_t group; /* to be told of next */
-	bool begun, read;
+	bool begun, read, saved;
 	struct metrics *metrics; /* or NULL */
 	size_t prom_client;      /* the index of its first family, if it is wanted */
 	struct exporter_options options;
@@ -57,17 +58,21 @@ step(struct http_work *work, FILE *out)
 		collector_read_begin(collector);
 	}
 	if (!page->read) {
-		page->read = !collector_read_more(collector);
+		page->read = page->tell ? !collector_read_more(collector)
+					: !collector_look_more(collector);
 		return 1;
 	}
-	if (page->group < groups_count(collector_groups(collector))) {
-		int r = 0;
+	if (page->tell && page->group < groups_count(collector_groups(collector))) {
+		int r;
 
 		collector_tell_group(collector, page->group);
-		if (page->tell)
-			r = page->tell(page, page->group, out);
-		page->group++;
+		r = page->tell(page, page->group++, out);
 		return r < 0 ? r : 1;
+	}
+	/* What is told is kept before; most of it a part at a time. */
+	if (!page->saved) {
+		page->saved = !collector_save_more(collector);
+		return 1;
 	}
 	return page->finish(page, out);
 }

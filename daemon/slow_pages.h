@@ -3,7 +3,7 @@
  * The pages that grow with the number of groups and stalls, made in steps: first all is
  * read, some at a time; then a group is told what is open in it, and told of, in one step,
  * as more may be read in between; and what is counted is kept in the ledger before it is
- * sent.
+ * sent. For stalls it is enough to look, which is less work, and no group is told.
  */
 #ifndef LOOPLAG_DAEMON_SLOW_PAGES_H
 #define LOOPLAG_DAEMON_SLOW_PAGES_H

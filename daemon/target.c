@@ -282,6 +282,8 @@ target_set_older(struct target *target, struct target *older)
 {
 	target->changed = target->changed || target->older != older;
 	target->older = older;
+	if (older)
+		older->replaced = true;
 }
 
 struct target *

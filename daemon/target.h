@@ -44,6 +44,7 @@ struct target_stalls {
 struct target_reading {
 	uint64_t now_ns;
 	struct collector_stats *stats;
+	bool at_once; /* quick looks are due, whatever was planned */
 };
 
 /* A target of a guest whose header was checked; takes over both descriptors, and borrows the
@@ -123,10 +124,34 @@ target_read(struct target *target, const struct target_reading *reading);
 void
 target_tell(const struct target *target);
 
+/* When to look at what is looked at so often: all loops at the same moments, so that one
+ * round does for them. */
+static inline uint64_t
+target_next_look(uint64_t period_ns, uint64_t now_ns)
+{
+	return now_ns - now_ns % period_ns + period_ns;
+}
+
+/* That all its loops are at rest: as long as a count of its segment stays. */
+struct target_rest {
+	const uint32_t *wakes; /* others write it; NULL: they are not */
+	uint32_t known_wakes;
+};
+
+/* Whether they still are: all that a round of looks takes for most targets. */
+static inline bool
+target_rests(const struct target_rest *rest)
+{
+	return rest->wakes &&
+	       __atomic_load_n(rest->wakes, __ATOMIC_RELAXED) == rest->known_wakes;
+}
+
 /* Look quickly whether a loop stalls, and read its slot only then. Returns when to look
- * again, as reading->now_ns has it. */
+ * again, as reading->now_ns has it, and whether all its loops are at rest, by words that are
+ * borrowed as long as it lives. */
 uint64_t
-target_watch(struct target *target, const struct target_reading *reading);
+target_watch(struct target *target, const struct target_reading *reading,
+	struct target_rest *ret_rest);
 
 /* The process that registered it. */
 pid_t

@@ -11,6 +11,7 @@
 #define LOOPLAG_DAEMON_TARGET_PRIVATE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -34,8 +35,9 @@ struct slot_watch {
 	/* When to look again at the state, at the slot if the stall goes on, and at the
 	 * thread. By our clock. */
 	uint64_t peek_ns, look_ns, sample_ns;
-	bool open;    /* an episode is, and was told */
-	bool may_ask; /* for the thread's system call */
+	uint64_t sequence; /* of the slot, when a look at it left nothing to be done */
+	bool open;         /* an episode is, and was told */
+	bool may_ask;      /* for the thread's system call */
 	struct episodes episodes;
 	bool again;            /* it was told by another daemon: open it anew */
 	uint64_t id;           /* of the stall; 0: the stalls had no room for it */
@@ -45,6 +47,8 @@ struct slot_watch {
 	struct cause cause;
 };
 
+#define SLOT_HEAD_BYTES offsetof(struct segment_slot, iteration)
+
 struct slot {
 	struct slot_watch watch; /* first, as it is in every look */
 	struct series *series;
@@ -52,22 +56,28 @@ struct slot {
 	unsigned tries;              /* to read it in one piece */
 	bool busy;                   /* the last reading did not get it so */
 	bool alive;
-	bool pending;  /* read, but not accounted yet */
 	bool moved;    /* a later registration goes on with the account */
 	bool changed;  /* since it was saved */
 	pid_t process; /* whose loop it is, when it was saved; 0: unknown */
 	struct account account;
-	struct segment_slot copy;
+	/* What was read last, but for the histograms: those are in the account. */
+	uint64_t head[SLOT_HEAD_BYTES / sizeof(uint64_t)];
 };
 
 struct target {
-	int fd;
+	/* What every look at it needs: */
 	struct reader *reader;
-	struct groups *groups;
 	struct target_stalls *stalls;
+	struct slot **slots; /* NULL where never used */
+	uint64_t header_ns;  /* when to look for new slots */
+	uint32_t granted;    /* slots, of its user's quota: the first ones */
+	uint32_t refused;    /* those after them that are in use */
+	bool absent;         /* its segment is lost */
+	bool replaced;       /* its process may count its wakes elsewhere */
+	/* All else: */
+	int fd;
+	struct groups *groups;
 	struct quota *quota;
-	uint32_t granted; /* slots, of its user's quota: the first ones */
-	uint32_t refused; /* those after them that are in use */
 	const struct naming *naming;
 	struct naming_query *query; /* NULL: it has been answered */
 	char groupname[IDENTITY_NAME_BYTES];
@@ -75,7 +85,6 @@ struct target {
 	const char *runtime;
 	struct group *group; /* NULL until there is a loop in it */
 	struct target *older;
-	struct slot **slots; /* NULL where never used */
 	struct family *family;
 	pid_t pid; /* 0: unknown */
 	uid_t uid;
@@ -85,11 +94,9 @@ struct target {
 	uint64_t died_ns;             /* by our clock; 0: it lives, or nobody knows */
 	uint64_t
 		known_ns; /* by its clock: earlier stalls were told by another daemon; or 0 */
-	uint64_t header_ns; /* when to look for new slots */
-	int64_t shift_ns;   /* its clock is ahead of ours */
+	int64_t shift_ns; /* its clock is ahead of ours */
 	bool clock_known;
 	bool descriptors_hidden; /* we may not look at them */
-	bool absent;             /* its segment is lost */
 	bool own;                /* it was the daemon before us, or one before that */
 	bool changed;            /* since it was saved; not its slots */
 	uint64_t serial;         /* its number among all targets */
@@ -136,9 +143,10 @@ target_slots_tell(const struct target *target);
 void
 target_slots_end(struct target *target, uint32_t index);
 
-/* The slot was accounted: find the stalls in it. */
+/* The slot was accounted as it is `now`: find the stalls in it. */
 void
-target_watch_account(struct target *target, uint32_t index, struct series *series,
+target_watch_account(struct target *target, uint32_t index,
+	const struct segment_slot *now, struct series *series,
 	const struct account_reading *facts, const struct account_result *result,
 	const struct target_reading *reading);
 

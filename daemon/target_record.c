@@ -229,6 +229,7 @@ target_restore_slot(struct target *target, uint32_t index, struct record *record
 	slot->watch.series = take_series(record, series, series_count);
 	take_episodes(record, &slot->watch.episodes);
 	slot->watch.again = slot->watch.open;
+	slot->watch.peek_ns = slot->moved ? UINT64_MAX : 0;
 	slot->changed = true;
 	if (!record_is_read(record) || (slot->watch.open && !slot->watch.series)) {
 		free(slot);

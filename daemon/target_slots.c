@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/collector.h"
 #include "daemon/event.h"
@@ -22,28 +23,27 @@
 #define AGE_SLACK_NS 20000000ull
 /* Of reading a slot in one piece: for the first time, and when that has never worked of
  * late. */
-#define TRIES_FIRST 5
 #define TRIES_MIN 2
 /* Registrations of a process that are searched for a loop. */
 #define OLDER_MAX 16
 
 /* Whether the epoll instance of a loop that is unattended is no more. */
 static bool
-is_closed(struct target *target, const struct slot *slot, uint64_t clock_ns)
+is_closed(struct target *target, const struct slot *slot, const struct segment_slot *now,
+	uint64_t clock_ns)
 {
-	uint64_t since = account_unattended_since(&slot->account, &slot->copy);
+	uint64_t since = account_unattended_since(&slot->account, now);
 	pid_t tgid;
 	int r;
 
-	if (!since || slot->copy.kind != SEGMENT_KIND_EPOLL ||
-		slot->copy.descriptor < 0 || target->descriptors_hidden ||
-		clock_ns < since + SEGMENT_LONG_NS ||
-		slot->copy.thread >= reader_header(target->reader)->thread_count)
+	if (!since || now->kind != SEGMENT_KIND_EPOLL || now->descriptor < 0 ||
+		target->descriptors_hidden || clock_ns < since + SEGMENT_LONG_NS ||
+		now->thread >= reader_header(target->reader)->thread_count)
 		return false;
-	tgid = family_process(target->family, slot->copy.thread);
+	tgid = family_process(target->family, now->thread);
 	if (tgid <= 0)
 		return false;
-	r = identity_is_epoll(tgid, slot->copy.descriptor);
+	r = identity_is_epoll(tgid, now->descriptor);
 	if (r == -EACCES || r == -EPERM)
 		target->descriptors_hidden = true;
 	/* A process that dies loses its descriptors first, and that is another matter. */
@@ -52,14 +52,14 @@ is_closed(struct target *target, const struct slot *slot, uint64_t clock_ns)
 
 /* Fill in what is known about the loop's thread and process. */
 static void
-find_fate(struct target *target, struct slot *slot, const struct target_reading *reading,
-	struct account_reading *ret)
+find_fate(struct target *target, const struct slot *slot, const struct segment_slot *now,
+	const struct target_reading *reading, struct account_reading *ret)
 {
-	struct reader_thread record = reader_thread(target->reader, slot->copy.thread);
+	struct reader_thread record = reader_thread(target->reader, now->thread);
 	bool same_thread = slot->generation == record.generation;
 	pid_t tgid;
 
-	if (slot->copy.thread >= reader_header(target->reader)->thread_count) {
+	if (now->thread >= reader_header(target->reader)->thread_count) {
 		ret->owner_dead = ret->process_dead = family_is_dead(target->family);
 		return;
 	}
@@ -70,9 +70,9 @@ find_fate(struct target *target, struct slot *slot, const struct target_reading 
 		target_died(target, reading->now_ns);
 	if (!family_is_dead(target->family))
 		return;
-	tgid = same_thread ? family_process(target->family, slot->copy.thread) : 0;
+	tgid = same_thread ? family_process(target->family, now->thread) : 0;
 	ret->owner_dead =
-		ret->owner_dead || !family_is_living(target->family, slot->copy.thread);
+		ret->owner_dead || !family_is_living(target->family, now->thread);
 	ret->process_dead = ret->owner_dead && (tgid == target->pid || !tgid);
 	if (ret->process_dead && target->died_ns)
 		ret->died_ns = target->died_ns + (uint64_t)target->shift_ns;
@@ -82,7 +82,7 @@ find_fate(struct target *target, struct slot *slot, const struct target_reading 
  * has the same place in all of them, unless that was taken. Only who wants us to search
  * registers more often than that before its loops have moved. */
 static struct slot *
-find_before(struct target *target, const struct slot *slot, uint32_t index)
+find_before(struct target *target, const struct segment_slot *now, uint32_t index)
 {
 	struct target *t = target->older;
 
@@ -92,8 +92,7 @@ find_before(struct target *target, const struct slot *slot, uint32_t index)
 		for (uint32_t j = 0; j < count; j++) {
 			struct slot *old = t->slots[(index + j) % count];
 
-			if (old && !old->moved &&
-				!account_is_new(&old->account, &slot->copy))
+			if (old && !old->moved && !account_is_new(&old->account, now))
 				return old;
 		}
 	}
@@ -102,9 +101,10 @@ find_before(struct target *target, const struct slot *slot, uint32_t index)
 
 /* Go on with the account of a loop that has moved here. */
 static void
-take_over(struct target *target, struct slot *slot, uint32_t index)
+take_over(struct target *target, struct slot *slot, const struct segment_slot *now,
+	uint32_t index)
 {
-	struct slot *old = find_before(target, slot, index);
+	struct slot *old = find_before(target, now, index);
 
 	if (!old)
 		return;
@@ -112,6 +112,7 @@ take_over(struct target *target, struct slot *slot, uint32_t index)
 	slot->series = old->series;
 	slot->watch = old->watch;
 	old->moved = old->changed = true;
+	old->watch.peek_ns = UINT64_MAX;
 }
 
 /* Whether the loop that is in a slot goes on elsewhere, with all that it has counted: in a
@@ -124,9 +125,9 @@ has_moved(const struct segment_slot *slot)
 
 /* Remember whose loop is in the slot. */
 static void
-note_thread(const struct target *target, struct slot *slot)
+note_thread(const struct target *target, struct slot *slot, uint32_t thread)
 {
-	slot->thread = slot->copy.thread;
+	slot->thread = thread;
 	slot->generation = reader_thread(target->reader, slot->thread).generation;
 }
 
@@ -146,42 +147,43 @@ target_slots_count(struct target *target, struct collector_stats *stats)
 	return target->granted;
 }
 
-/* Read a slot anew. What may be a loop that is just moving here is not known by half of it.
- * Returns NULL if there is nothing to tell about it. */
+/* Read a slot anew, to ret_now: its histograms only if it has changed. What may be a loop
+ * that is just moving here is not known by half of it. Returns NULL if there is nothing to
+ * tell about it. */
 static struct slot *
-read_slot(struct target *target, uint32_t index, bool *ret_changed)
+read_slot(struct target *target, uint32_t index, struct segment_slot *ret_now,
+	bool *ret_changed)
 {
-	static struct segment_slot unused, fresh;
+	static const uint64_t unused[SLOT_HEAD_BYTES / sizeof(uint64_t)];
 	struct slot *slot = target->slots[index];
 	enum reader_result result;
 
 	if (slot && slot->moved)
 		return NULL;
-	if (!slot)
-		fresh = unused;
+	memcpy(ret_now, slot ? slot->head : unused, SLOT_HEAD_BYTES);
 	result = reader_read_slot(target->reader, index,
 		family_is_dead(target->family) || (slot ? slot->busy : !target->older),
-		slot ? slot->tries : TRIES_FIRST, slot ? &slot->copy : &fresh);
+		slot ? slot->tries : TRIES_MIN, ret_now);
+	*ret_changed = result == READER_WHOLE || result == READER_TORN;
 	if (!slot) {
-		if ((result != READER_WHOLE && result != READER_TORN) || !fresh.born_ns ||
-			has_moved(&fresh))
+		if (!*ret_changed || !ret_now->born_ns || has_moved(ret_now))
 			return NULL;
 		slot = calloc(1, sizeof(*slot));
 		if (!slot)
 			return NULL;
 		slot->tries = READER_TRIES;
-		slot->copy = fresh;
 		target->slots[index] = slot;
-		note_thread(target, slot);
-		take_over(target, slot, index);
+		note_thread(target, slot, ret_now->thread);
+		take_over(target, slot, ret_now, index);
 	}
+	if (*ret_changed)
+		memcpy(slot->head, ret_now, SLOT_HEAD_BYTES);
 	slot->busy = result == READER_TORN || result == READER_BUSY;
 	/* One that is written to whenever it is read costs less and less. */
 	if (slot->busy && slot->tries > TRIES_MIN)
 		slot->tries /= 2;
 	else if (!slot->busy && slot->tries < READER_TRIES)
 		slot->tries++;
-	*ret_changed = result == READER_WHOLE || result == READER_TORN;
 	return slot;
 }
 
@@ -204,18 +206,18 @@ target_slots_join(struct target *target, struct group *group)
 
 /* Find the slot's series, and the one that the next delta goes to. NULL: not yet. */
 static struct series *
-find_series(struct target *target, struct slot *slot, uint64_t now_ns)
+find_series(struct target *target, struct slot *slot, const struct segment_slot *now,
+	uint64_t now_ns)
 {
 	struct groups_name name;
 	struct series *before = slot->series;
 	char label[IDENTITY_NAME_BYTES];
 
 	/* Without a birth it is about to be another loop's. */
-	if (!slot->copy.born_ns ||
-		(before && !account_is_new(&slot->account, &slot->copy)))
+	if (!now->born_ns || (before && !account_is_new(&slot->account, now)))
 		return before;
-	identity_clean(slot->copy.label, sizeof(slot->copy.label), label);
-	if (!label[0] && !family_label(target->family, slot->copy.thread, label))
+	identity_clean(now->label, sizeof(now->label), label);
+	if (!label[0] && !family_label(target->family, now->thread, label))
 		return NULL;
 	if (!target->group && (!target_group_name(target, now_ns, &name) ||
 				      target_slots_join(target,
@@ -226,10 +228,10 @@ find_series(struct target *target, struct slot *slot, uint64_t now_ns)
 	return before && slot->account.open_ns ? before : slot->series;
 }
 
-/* Bring what happened in a slot into its series. */
+/* Bring what happened in a slot, which is as it is `now`, into its series. */
 static void
-account_slot(struct target *target, uint32_t index, bool changed,
-	const struct target_reading *reading)
+account_slot(struct target *target, uint32_t index, const struct segment_slot *now,
+	bool changed, const struct target_reading *reading)
 {
 	static struct account_result result;
 	struct slot *slot = target->slots[index];
@@ -240,24 +242,22 @@ account_slot(struct target *target, uint32_t index, bool changed,
 			     difference(reading->now_ns, target->accepted_ns),
 		.changed = changed,
 	};
-	struct series *series = find_series(target, slot, reading->now_ns);
+	struct series *series = find_series(target, slot, now, reading->now_ns);
 
 	if (!series) {
-		slot->pending = slot->pending || changed;
+		/* Read it again then. */
+		memset(slot->head, 0, sizeof(slot->head));
 		return;
 	}
 	facts.leaves = series != slot->series;
-	facts.changed = changed || slot->pending;
-	facts.torn = slot->busy || slot->copy.state & SEGMENT_RECORDING;
-	slot->pending = false;
-	if (account_is_new(&slot->account, &slot->copy) ||
-		slot->copy.thread != slot->thread)
-		note_thread(target, slot);
-	find_fate(target, slot, reading, &facts);
+	facts.torn = slot->busy || now->state & SEGMENT_RECORDING;
+	if (account_is_new(&slot->account, now) || now->thread != slot->thread)
+		note_thread(target, slot, now->thread);
+	find_fate(target, slot, now, reading, &facts);
 	if (facts.now_ns && !facts.owner_dead)
-		facts.closed = is_closed(target, slot, clock_ns);
+		facts.closed = is_closed(target, slot, now, clock_ns);
 	facts.after_ns = event_now_ns() + (uint64_t)target->shift_ns;
-	account_update(&slot->account, &slot->copy, &facts, &result);
+	account_update(&slot->account, now, &facts, &result);
 	slot->alive = result.alive;
 	slot->changed = true;
 	reading->stats->waits = saturated_sum(reading->stats->waits, result.delta.waits);
@@ -267,20 +267,21 @@ account_slot(struct target *target, uint32_t index, bool changed,
 			series, result.delta.life_ns, result.delta.active_ns,
 			reading->now_ns);
 	}
-	target_watch_account(target, index, series, &facts, &result, reading);
+	target_watch_account(target, index, now, series, &facts, &result, reading);
 }
 
 void
 target_slots_read(
 	struct target *target, uint32_t index, const struct target_reading *reading)
 {
+	static struct segment_slot now;
 	bool changed = false;
-	struct slot *slot = read_slot(target, index, &changed);
+	struct slot *slot = read_slot(target, index, &now, &changed);
 
 	if (!slot)
 		return;
 	if (!slot->busy || changed)
-		account_slot(target, index, changed, reading);
+		account_slot(target, index, &now, changed, reading);
 }
 
 pid_t

@@ -62,8 +62,8 @@ describe(struct target *target, const struct slot *slot, struct series *series,
 	return (struct stall){
 		.groupname = series_groupname(series),
 		.loop = series_loop(series),
-		.pid = family_process(target->family, slot->copy.thread),
-		.tid = family_thread(target->family, slot->copy.thread),
+		.pid = family_process(target->family, slot->thread),
+		.tid = family_thread(target->family, slot->thread),
 		.started_ns = started_ns,
 		.started_unix_ns = (int64_t)(event_unix_ns() - (now_ns - started_ns)),
 	};
@@ -115,8 +115,8 @@ capture(struct target *target, uint32_t index, uint64_t since_ns, uint64_t lengt
 		.slot = index,
 		.since_ns = since_ns,
 		.shift_ns = target->shift_ns,
-		.pid = family_process(target->family, slot->copy.thread),
-		.tid = family_thread(target->family, slot->copy.thread),
+		.pid = family_process(target->family, slot->thread),
+		.tid = family_thread(target->family, slot->thread),
 		.uid = target->uid,
 		.pidfd = target->pidfd,
 	};
@@ -182,7 +182,8 @@ tell(struct target *target, uint32_t index, struct series *series,
 }
 
 void
-target_watch_account(struct target *target, uint32_t index, struct series *series,
+target_watch_account(struct target *target, uint32_t index,
+	const struct segment_slot *now, struct series *series,
 	const struct account_reading *facts, const struct account_result *result,
 	const struct target_reading *reading)
 {
@@ -204,7 +205,7 @@ target_watch_account(struct target *target, uint32_t index, struct series *serie
 
 	if (watch->again)
 		open_again(target, slot);
-	count = episodes_look(&watch->episodes, &slot->copy, &look, episodes);
+	count = episodes_look(&watch->episodes, now, &look, episodes);
 
 	for (size_t i = 0; i < count; i++)
 		tell(target, index, series, &episodes[i]);
@@ -259,16 +260,16 @@ sample(struct target *target, uint32_t index, uint64_t since_ns, uint64_t clock_
 /* Whether the slot must be read, as far as a quick look at it tells. */
 static bool
 is_worth_reading(struct target *target, uint32_t index, const struct segment_slot *hot,
-	uint64_t since_ns, uint64_t age_ns, uint64_t now_ns)
+	uint64_t since_ns, uint64_t age_ns, const struct target_reading *reading)
 {
 	struct slot_watch *watch = &target->slots[index]->watch;
 	uint64_t threshold_ns = target->stalls->threshold_ns;
+	bool due = reading->at_once || reading->now_ns >= watch->look_ns;
 	struct segment_long ring[SEGMENT_RING];
 
-	if (watch->open &&
-		(since_ns != watch->episodes.open_since || now_ns >= watch->look_ns))
+	if (watch->open && (since_ns != watch->episodes.open_since || due))
 		return true;
-	if (!watch->open && age_ns > threshold_ns && now_ns >= watch->look_ns)
+	if (!watch->open && age_ns > threshold_ns && due)
 		return true;
 	/* While it is written the ring is not to be trusted. */
 	if (hot->long_count == watch->episodes.long_count ||
@@ -278,20 +279,28 @@ is_worth_reading(struct target *target, uint32_t index, const struct segment_slo
 	       !episodes_skip(&watch->episodes, ring, hot->long_count, threshold_ns);
 }
 
-/* When to look at what is looked at so often: all loops at the same moments, so that one
- * round does for them. */
-static uint64_t
-next_look(uint64_t period_ns, uint64_t now_ns)
+/* Whether the target's user has any work left that it may cause just now, unless it is
+ * somebody else who asks. What is left out is seen when all is read. */
+static bool
+may_look(const struct target *target, const struct target_reading *reading)
 {
-	return now_ns - now_ns % period_ns + period_ns;
+	return reading->at_once ||
+	       quota_do(target->quota, target->uid, QUOTA_LOOKS, reading->now_ns) == 0;
 }
 
-/* Whether the target's user has any work left that it may cause just now. What is left out
- * is seen when all is read. */
+/* Whether the slot's loop waits or has ended, as it did when nothing was left to be done: most
+ * do, and that costs a look at two words. */
 static bool
-may_look(const struct target *target, uint64_t now_ns)
+is_asleep(const struct target *target, uint32_t index)
 {
-	return quota_do(target->quota, target->uid, QUOTA_LOOKS, now_ns) == 0;
+	const struct slot_watch *watch = &target->slots[index]->watch;
+	uint64_t state, sequence;
+
+	return !watch->open &&
+	       reader_peek_state(target->reader, index, &state, &sequence) == 0 &&
+	       sequence == watch->sequence &&
+	       (!state || (state & (SEGMENT_ATTENDED | SEGMENT_RECORDING)) ==
+				  SEGMENT_ATTENDED);
 }
 
 /* Look at a slot that is in use. */
@@ -307,7 +316,9 @@ watch_used_slot(
 	uint64_t threshold_ns = target->stalls->threshold_ns;
 	uint64_t since_ns, age_ns = 0, stall_ns;
 
-	watch->peek_ns = next_look(target->stalls->rest_ns, reading->now_ns);
+	watch->peek_ns = target_next_look(target->stalls->rest_ns, reading->now_ns);
+	if (is_asleep(target, index))
+		return;
 	if (reader_peek_used_slot(target->reader, index, &hot) < 0)
 		return;
 	since_ns = account_unattended_since(&slot->account, &hot);
@@ -315,21 +326,24 @@ watch_used_slot(
 		age_ns = difference(clock_ns, since_ns);
 	/* It is late; but our own loop is at work by looking. */
 	if (age_ns >= tick_ns / 4 && target->pid != getpid()) {
-		watch->peek_ns = next_look(tick_ns, reading->now_ns);
+		watch->peek_ns = target_next_look(tick_ns, reading->now_ns);
 		/* A stack is worth most when the iteration is not over yet. */
 		stall_ns = reading->now_ns + difference(threshold_ns + 1, age_ns);
 		if (age_ns <= threshold_ns && stall_ns < watch->peek_ns)
 			watch->peek_ns = stall_ns;
 	}
-	if (age_ns >= threshold_ns * 2 / 5 &&
+	if (age_ns >= threshold_ns * 2 / 5 && !reading->at_once &&
 		(since_ns != watch->since_ns || reading->now_ns >= watch->sample_ns)) {
 		watch->sample_ns = reading->now_ns + pause_ns(target, age_ns);
-		if (may_look(target, reading->now_ns))
+		if (may_look(target, reading))
 			sample(target, index, since_ns, clock_ns);
 	}
-	if (is_worth_reading(target, index, &hot, since_ns, age_ns, reading->now_ns) &&
-		may_look(target, reading->now_ns) && reader_begin(target->reader) == 0)
+	if (!is_worth_reading(target, index, &hot, since_ns, age_ns, reading)) {
+		if (!(hot.state & SEGMENT_RECORDING))
+			watch->sequence = hot.sequence;
+	} else if (may_look(target, reading) && reader_begin(target->reader) == 0) {
 		target_slots_read(target, index, reading);
+	}
 	if (watch->open && watch->episodes.open_since == since_ns)
 		capture(target, index, since_ns, age_ns, false);
 }
@@ -342,26 +356,65 @@ watch_slot(struct target *target, uint32_t index, const struct target_reading *r
 	struct slot *slot = target->slots[index];
 
 	if (!slot && reader_peek_slot(target->reader, index, &hot) == 0 && hot.born_ns &&
-		reader_begin(target->reader) == 0) {
+		may_look(target, reading) && reader_begin(target->reader) == 0) {
 		target_slots_read(target, index, reading);
 		slot = target->slots[index];
 	}
-	if (!slot || slot->moved)
+	if (!slot)
 		return UINT64_MAX;
-	if (reading->now_ns >= slot->watch.peek_ns)
+	/* Of one that has moved that is never. */
+	if (reading->at_once ? !slot->moved : reading->now_ns >= slot->watch.peek_ns)
 		watch_used_slot(target, index, reading);
 	return slot->watch.peek_ns;
 }
 
-uint64_t
-target_watch(struct target *target, const struct target_reading *reading)
+/* Whether the slot's loop is asleep, and will say so when it wakes, at that time or later. */
+static bool
+will_tell(const struct target *target, uint32_t index, uint64_t clock_ns)
 {
+	const struct slot *slot = target->slots[index];
+	uint64_t round;
+
+	if (!slot || slot->moved)
+		return slot;
+	return is_asleep(target, index) &&
+	       reader_peek_round(target->reader, index, &round) == 0 &&
+	       round < clock_ns >> SEGMENT_ROUND_SHIFT;
+}
+
+/* Whether all the target's loops are at rest, and will count themselves when they wake. */
+static bool
+all_will_tell(const struct target *target, const struct target_reading *reading)
+{
+	uint64_t clock_ns = reading->now_ns + (uint64_t)target->shift_ns;
+
+	if (target->replaced || !target->clock_known)
+		return false;
+	for (uint32_t i = 0; i < target->granted; i++)
+		if (!will_tell(target, i, clock_ns))
+			return false;
+	return true;
+}
+
+uint64_t
+target_watch(struct target *target, const struct target_reading *reading,
+	struct target_rest *ret_rest)
+{
+	const uint32_t *wakes;
+	uint32_t known_wakes = 0;
 	uint64_t next_ns;
 
+	*ret_rest = (struct target_rest){NULL, 0};
 	if (target->absent)
 		return UINT64_MAX;
-	if (reading->now_ns >= target->header_ns) {
-		target->header_ns = next_look(target->stalls->rest_ns, reading->now_ns);
+	/* First: what happens from now on changes it. */
+	wakes = reader_wakes(target->reader);
+	if (wakes)
+		known_wakes = __atomic_load_n(wakes, __ATOMIC_ACQUIRE);
+	/* New slots too: their loops are in that count, and may not tell again for a while. */
+	if (wakes || reading->at_once || reading->now_ns >= target->header_ns) {
+		target->header_ns =
+			target_next_look(target->stalls->rest_ns, reading->now_ns);
 		if (reader_peek_slots(target->reader) < 0)
 			return target->header_ns;
 	}
@@ -372,5 +425,7 @@ target_watch(struct target *target, const struct target_reading *reading)
 		if (slot_ns < next_ns)
 			next_ns = slot_ns;
 	}
+	if (known_wakes && all_will_tell(target, reading))
+		*ret_rest = (struct target_rest){wakes, known_wakes};
 	return next_ns;
 }

@@ -19,47 +19,15 @@
 #include "daemon/reader.h"
 #include "daemon/reception.h"
 #include "daemon/target.h"
+#include "daemon/targets_private.h"
 
-/* Targets that are read before others of our events have their turn. */
-#define AT_ONCE 32
-/* So long may a part of a round take: of one for who asks, of quick looks. */
+/* So long may a part of a round take: of one that reads, of quick looks. */
 #define READ_NS 500000ull
 #define WATCH_NS 2000000ull
 /* Descriptors that are left for all else. */
 #define DESCRIPTORS_KEPT 512
 /* A process without a segment that has died leaves no child that is longer in coming. */
 #define ABSENT_NS 2000000000ull
-
-struct entry {
-	TAILQ_ENTRY(entry) entry;
-	struct targets *targets;
-	struct target *target;
-	struct event_watch *death;
-	unsigned units;  /* of its user's quota of segments */
-	bool kept;       /* the service manager has its segment too */
-	bool superseded; /* its process has registered anew, or is another program */
-	uint64_t orphan_since_ns; /* 0: it is none */
-};
-
-struct targets {
-	struct event_loop *loop;
-	struct groups *groups;
-	const struct naming *naming;
-	struct target_stalls *stalls;
-	struct collector_stats *stats;
-	struct quota *quota;
-	struct ledger *ledger; /* NULL: nothing is kept */
-	bool changed;          /* since that was written */
-	uint64_t orphan_ns;
-	TAILQ_HEAD(, entry) entries; /* in the order in which they came */
-	struct entry *next;          /* to be read in this round; NULL: it is over */
-	struct entry *asked;         /* the same for who asks */
-	struct entry *watched;       /* the same for quick looks */
-	uint64_t
-		watch_ns; /* when the next round should be, as this one has seen so far */
-	pid_t *registrants; /* whose processes are counted by themselves, sorted */
-	size_t registrant_count;
-};
 
 struct targets *
 targets_new(struct event_loop *loop, struct groups *groups, const struct naming *naming,
@@ -70,6 +38,8 @@ targets_new(struct event_loop *loop, struct groups *groups, const struct naming 
 	if (!targets)
 		return NULL;
 	TAILQ_INIT(&targets->entries);
+	for (size_t i = 0; i < TARGETS_CHAINS; i++)
+		TAILQ_INIT(&targets->chains[i]);
 	targets->loop = loop;
 	targets->groups = groups;
 	targets->naming = naming;
@@ -78,6 +48,34 @@ targets_new(struct event_loop *loop, struct groups *groups, const struct naming 
 	targets->quota = quota;
 	targets->orphan_ns = TARGETS_ORPHAN_NS;
 	return targets;
+}
+
+/* Where the entries of a group are, and those of some others. */
+static struct entries *
+find_chain(struct targets *targets, const struct group *group)
+{
+	return &targets->chains[(uintptr_t)group / 64 % TARGETS_CHAINS];
+}
+
+static void
+insert_entry(struct targets *targets, struct entry *entry)
+{
+	TAILQ_INSERT_TAIL(&targets->entries, entry, entry);
+	entry->group = target_group(entry->target);
+	TAILQ_INSERT_TAIL(find_chain(targets, entry->group), entry, member);
+}
+
+/* The target may have found its group, which it keeps. */
+static void
+follow_group(struct entry *entry)
+{
+	struct targets *targets = entry->targets;
+
+	if (entry->group || !target_group(entry->target))
+		return;
+	TAILQ_REMOVE(find_chain(targets, NULL), entry, member);
+	entry->group = target_group(entry->target);
+	TAILQ_INSERT_TAIL(find_chain(targets, entry->group), entry, member);
 }
 
 static void
@@ -93,7 +91,10 @@ remove_entry(struct entry *entry)
 		targets->asked = TAILQ_NEXT(entry, entry);
 	if (targets->watched == entry)
 		targets->watched = TAILQ_NEXT(entry, entry);
+	if (targets->saved == entry)
+		targets->saved = TAILQ_NEXT(entry, entry);
 	TAILQ_REMOVE(&targets->entries, entry, entry);
+	TAILQ_REMOVE(find_chain(targets, entry->group), entry, member);
 	TAILQ_FOREACH (other, &targets->entries, entry)
 		if (target_older(other->target) == entry->target)
 			target_set_older(other->target, target_older(entry->target));
@@ -101,7 +102,7 @@ remove_entry(struct entry *entry)
 	/* What it had before it registered anew is known there. */
 	targets->stats->dropped_restart +=
 		target_count_lost(entry->target, !entry->superseded);
-	targets->changed = true;
+	targets->changed = targets->partial = true;
 	target_unsave(entry->target, targets->ledger);
 	if (entry->kept && target_segment(entry->target, &header) >= 0)
 		fd_store_drop(header);
@@ -136,6 +137,9 @@ read_entry(struct entry *entry, uint64_t now_ns)
 		.now_ns = now_ns, .stats = entry->targets->stats};
 
 	target_read(entry->target, &reading);
+	/* What it has found goes on, whatever kept the loop from telling that it woke. */
+	entry->rest.wakes = NULL;
+	follow_group(entry);
 }
 
 /* The registrant is no more. What it has left is read when its turn comes: a thousand may
@@ -222,7 +226,10 @@ relate(struct targets *targets, struct entry *entry, const struct segment_hello 
 {
 	struct entry *other;
 
+	targets->partial = targets->partial || hello->registrations;
 	TAILQ_FOREACH (other, &targets->entries, entry) {
+		if (other->pid != entry->pid && !hello->registrations)
+			continue;
 		if (!target_is_same_process(other->target, entry->target)) {
 			if (hello->registrations && target_pid(entry->target) > 0 &&
 				has_member(other, target_pid(entry->target)))
@@ -231,7 +238,7 @@ relate(struct targets *targets, struct entry *entry, const struct segment_hello 
 		}
 		if (target_repeats(entry->target, other->target))
 			return -1;
-		other->superseded = true;
+		other->superseded = targets->partial = true;
 		target_touch(other->target);
 		if (target_is_absent(other->target) &&
 			!target_is_same_program(other->target, entry->target))
@@ -267,6 +274,7 @@ entry_new(struct targets *targets, const struct reception_guest *guest, uint64_t
 	if (!entry->target)
 		goto fail;
 	entry->targets = targets;
+	entry->pid = guest->pid;
 	entry->units = units;
 	return entry;
 fail:
@@ -302,11 +310,9 @@ targets_admit(struct targets *targets, const struct reception_guest *guest,
 		*ret_reason = COLLECTOR_HEADER;
 		return -1;
 	}
-	TAILQ_INSERT_TAIL(&targets->entries, entry, entry);
+	insert_entry(targets, entry);
 	targets->stats->targets++;
-	targets->changed = true;
 	await_death(entry);
-	read_entry(entry, now_ns);
 	return 0;
 }
 
@@ -441,15 +447,17 @@ targets_read_more(struct targets *targets, uint64_t now_ns)
 void
 targets_tell(struct targets *targets, const struct group *group)
 {
-	struct entry *entry;
+	struct entry *entry, *next;
 
-	TAILQ_FOREACH (entry, &targets->entries, entry) {
-		if (target_group(entry->target) != group)
+	for (entry = TAILQ_FIRST(find_chain(targets, group)); entry; entry = next) {
+		next = TAILQ_NEXT(entry, member);
+		if (entry->group != group)
 			continue;
 		target_tell(entry->target);
 		target_count_processes(entry->target,
 			is_counted(entry) + family_count(target_family(entry->target),
 						    is_registrant, targets));
+		follow_group(entry);
 	}
 }
 
@@ -470,15 +478,44 @@ targets_read_some(struct targets *targets, uint64_t now_ns)
 {
 	if (!targets->next)
 		targets->next = TAILQ_FIRST(&targets->entries);
-	for (unsigned i = 0; i < AT_ONCE && targets->next; i++) {
+	while (targets->next) {
 		struct entry *entry = targets->next;
 
 		targets->next = TAILQ_NEXT(entry, entry);
 		read_entry(entry, now_ns);
+		if (event_now_ns() - now_ns > READ_NS)
+			return true;
 	}
-	if (!targets->next)
-		forget_orphans(targets, now_ns);
-	return targets->next;
+	forget_orphans(targets, now_ns);
+	return false;
+}
+
+static void
+watch_entry(struct entry *entry, const struct target_reading *reading, uint64_t rest_ns)
+{
+	if (target_rests(&entry->rest)) {
+		entry->watch_ns = target_next_look(rest_ns, reading->now_ns);
+		return;
+	}
+	entry->watch_ns = target_watch(entry->target, reading, &entry->rest);
+	follow_group(entry);
+}
+
+bool
+targets_look_more(struct targets *targets, uint64_t now_ns)
+{
+	struct target_reading reading = {
+		.now_ns = now_ns, .stats = targets->stats, .at_once = true};
+
+	while (targets->asked) {
+		struct entry *entry = targets->asked;
+
+		targets->asked = TAILQ_NEXT(entry, entry);
+		watch_entry(entry, &reading, targets->stalls->rest_ns);
+		if (event_now_ns() - now_ns > READ_NS)
+			return true;
+	}
+	return false;
 }
 
 bool
@@ -486,6 +523,7 @@ targets_watch(struct targets *targets, uint64_t now_ns, uint64_t *ret_next_ns)
 {
 	struct target_reading reading = {.now_ns = now_ns, .stats = targets->stats};
 	struct entry *first = TAILQ_FIRST(&targets->entries), *entry = targets->watched;
+	uint64_t rest_ns = targets->stalls->rest_ns;
 
 	if (!entry) {
 		targets->watch_ns = UINT64_MAX;
@@ -495,13 +533,14 @@ targets_watch(struct targets *targets, uint64_t now_ns, uint64_t *ret_next_ns)
 		(!TAILQ_NEXT(first, entry) && target_pid(first->target) == getpid()))
 		entry = NULL;
 	for (; entry; entry = TAILQ_NEXT(entry, entry)) {
-		uint64_t next_ns;
-
-		if (event_now_ns() - now_ns > WATCH_NS)
-			break;
-		next_ns = target_watch(entry->target, &reading);
-		if (next_ns < targets->watch_ns)
-			targets->watch_ns = next_ns;
+		/* Where one is late others are not looked at more often for that. */
+		if (now_ns >= entry->watch_ns) {
+			if (event_now_ns() - now_ns > WATCH_NS)
+				break;
+			watch_entry(entry, &reading, rest_ns);
+		}
+		if (entry->watch_ns < targets->watch_ns)
+			targets->watch_ns = entry->watch_ns;
 	}
 	targets->watched = entry;
 	if (!entry)
@@ -524,6 +563,7 @@ targets_restore(struct targets *targets, const struct target_past *past, int fd,
 		return NULL;
 	}
 	entry->targets = targets;
+	entry->pid = past->pid;
 	entry->superseded = past->superseded;
 	entry->kept = kept && fd >= 0;
 	/* Who was let in once is not put out now. */
@@ -531,7 +571,7 @@ targets_restore(struct targets *targets, const struct target_past *past, int fd,
 		    find_units(past->header.slot_count)) == 0)
 		entry->units = find_units(past->header.slot_count);
 	target_set_older(entry->target, older);
-	TAILQ_INSERT_TAIL(&targets->entries, entry, entry);
+	insert_entry(targets, entry);
 	await_death(entry);
 	return entry->target;
 }
@@ -545,42 +585,4 @@ targets_miss_any(const struct targets *targets)
 		if (target_is_absent(entry->target) && target_is_alive(entry->target))
 			return true;
 	return false;
-}
-
-void
-targets_set_ledger(struct targets *targets, struct ledger *ledger)
-{
-	targets->ledger = ledger;
-}
-
-void
-targets_save(struct targets *targets)
-{
-	struct entry *entry;
-
-	TAILQ_FOREACH (entry, &targets->entries, entry)
-		target_save(entry->target, entry->superseded, targets->ledger);
-	targets->changed = false;
-}
-
-void
-targets_keep_segments(struct targets *targets)
-{
-	const struct segment_header *header;
-	struct entry *entry;
-	int fd;
-
-	TAILQ_FOREACH (entry, &targets->entries, entry) {
-		if (entry->kept || target_is_absent(entry->target))
-			continue;
-		fd = target_segment(entry->target, &header);
-		fd_store_keep(header, fd);
-		entry->kept = true;
-	}
-}
-
-bool
-targets_have_changed(const struct targets *targets)
-{
-	return targets->changed;
 }

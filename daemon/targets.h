@@ -58,11 +58,23 @@ targets_miss_any(const struct targets *targets);
 void
 targets_set_ledger(struct targets *targets, struct ledger *ledger);
 
-/* Put what has changed into the ledger; after its commit, have the segments kept too. */
+/*
+ * Put what has changed into the ledger; after its commit, have the segments kept too.
+ *
+ * some: only a part of it, as all at once would delay others. Returns whether there may be
+ *       more. It must not be committed without the rest, by targets_save().
+ */
 void
 targets_save(struct targets *targets);
+bool
+targets_save_some(struct targets *targets, uint64_t now_ns);
 void
 targets_keep_segments(struct targets *targets);
+
+/* Keep the one that was let in last, of which nothing was read yet: in the ledger, with a
+ * commit, and its segment. Returns false if all else must be saved, too. */
+__attribute__((warn_unused_result)) bool
+targets_keep_newest(struct targets *targets);
 
 /* Whether any have come or gone since they were saved. */
 bool
@@ -82,6 +94,10 @@ void
 targets_read_begin(struct targets *targets);
 bool
 targets_read_more(struct targets *targets, uint64_t now_ns);
+
+/* Instead of targets_read_more(): only find the stalls that there are by now. */
+bool
+targets_look_more(struct targets *targets, uint64_t now_ns);
 
 /* Tell a group, which was told group_begin_reading(), who lives in it and what is open, as
  * it is known. NULL: no group, for those that are in none yet. */

@@ -34,8 +34,8 @@ struct attempt {
 	int result;
 };
 
-void
-tracer_copy_stack(int memory, uint64_t address, struct tracer_stack *ret_stack)
+static void
+copy_from(int memory, uint64_t address, struct tracer_stack *ret_stack)
 {
 	ret_stack->address = address;
 	ret_stack->bytes = 0;
@@ -51,6 +51,15 @@ tracer_copy_stack(int memory, uint64_t address, struct tracer_stack *ret_stack)
 			return;
 		ret_stack->bytes += size;
 	}
+}
+
+void
+tracer_copy_stack(int memory, uint64_t sp, struct tracer_stack *ret_stack)
+{
+	copy_from(memory, sp - UNWIND_RED_ZONE, ret_stack);
+	/* A coroutine's may begin right there. */
+	if (!ret_stack->bytes)
+		copy_from(memory, sp, ret_stack);
 }
 
 /* Who traces the thread, as /proc tells; -1 if it is gone. */

@@ -22,9 +22,10 @@ struct tracer_stack {
 	uint8_t copy[TRACER_STACK_BYTES];
 };
 
-/* Copy as much as there is from that address on. `memory` is a file like /proc/PID/mem. */
+/* Copy as much as there is of a stack with that pointer, and the zone below it that functions
+ * may use. `memory` is a file like /proc/PID/mem. */
 void
-tracer_copy_stack(int memory, uint64_t address, struct tracer_stack *ret_stack);
+tracer_copy_stack(int memory, uint64_t sp, struct tracer_stack *ret_stack);
 
 /* Stop thread `tid`, which must be one of the process whose directory in /proc this is.
  * Returns 0, -EPERM, -EBUSY (somebody else traces it), -ESRCH, -ETIMEDOUT (it could not be

@@ -5,13 +5,32 @@
 
 #include "daemon/window.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 void
 window_fini(struct window *window)
 {
+	free(window->counters);
+}
+
+static bool
+is_active(const struct window *window, unsigned index)
+{
+	return window->active & 1u << index;
+}
+
+/* The longest iteration of all slots. */
+static uint64_t
+find_longest(const struct window *window)
+{
+	uint64_t max_ns = 0;
+
 	for (unsigned i = 0; i < WINDOW_SLOTS; i++)
-		free(window->active[i]);
+		if (is_active(window, i) && window->counters[i].max_ns > max_ns)
+			max_ns = window->counters[i].max_ns;
+	return max_ns;
 }
 
 /* Empty a slot for another five seconds. */
@@ -20,15 +39,33 @@ drop_slot(struct window *window, unsigned index)
 {
 	window->sum.life_ns = difference(window->sum.life_ns, window->life_ns[index]);
 	window->life_ns[index] = 0;
-	if (!window->active[index])
+	if (!is_active(window, index))
 		return;
-	counters_subtract(&window->sum, window->active[index]);
-	free(window->active[index]);
-	window->active[index] = NULL;
-	window->sum.max_ns = 0;
-	for (unsigned i = 0; i < WINDOW_SLOTS; i++)
-		if (window->active[i] && window->active[i]->max_ns > window->sum.max_ns)
-			window->sum.max_ns = window->active[i]->max_ns;
+	counters_subtract(&window->sum, &window->counters[index]);
+	window->active &= ~(1u << index);
+	window->sum.max_ns = find_longest(window);
+	if (!window->active) {
+		free(window->counters);
+		window->counters = NULL;
+	}
+}
+
+/* The counters of a slot, from now on active. NULL without memory. */
+static struct counters *
+get_active(struct window *window, unsigned index)
+{
+	struct counters *counters;
+
+	/* All slots at once, as so much is a mapping of its own and leaves no hole. */
+	if (!window->counters)
+		window->counters = calloc(WINDOW_SLOTS, sizeof(*window->counters));
+	if (!window->counters)
+		return NULL;
+	counters = &window->counters[index];
+	if (!is_active(window, index))
+		memset(counters, 0, sizeof(*counters));
+	window->active |= 1u << index;
+	return counters;
 }
 
 void
@@ -52,12 +89,12 @@ window_add(struct window *window, const struct counters *delta, uint64_t now_ns)
 	window_advance(window, now_ns);
 	index = window->period % WINDOW_SLOTS;
 	if (counters_active(delta)) {
-		if (!window->active[index])
-			window->active[index] = calloc(1, sizeof(struct counters));
-		if (!window->active[index])
+		struct counters *counters = get_active(window, index);
+
+		if (!counters)
 			return;
-		counters_add(window->active[index], delta);
-		window->active[index]->life_ns = 0;
+		counters_add(counters, delta);
+		counters->life_ns = 0;
 		counters_add(&window->sum, delta);
 	} else {
 		window->sum.life_ns = saturated_sum(window->sum.life_ns, delta->life_ns);

@@ -23,10 +23,12 @@ struct window {
 	struct counters sum;
 	uint64_t
 		period; /* number of the newest slot's five seconds since the clock's 0 */
-	/* By period % WINDOW_SLOTS. A loop at rest has life alone: no counters are kept for
-	 * slots in which nothing else happened. */
+	/* By period % WINDOW_SLOTS. A loop at rest has life alone: there are no counters
+	 * while nothing else happened in any slot, and they are good for those alone in
+	 * which it did. */
 	uint64_t life_ns[WINDOW_SLOTS];
-	struct counters *active[WINDOW_SLOTS];
+	struct counters *counters;
+	unsigned active; /* a bit a slot */
 };
 
 /* A window of zeros is an empty one. */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -53,6 +54,16 @@ pop(struct queue *queue)
 	return job;
 }
 
+/* Have a job that is handed over not take the processor of the event loop, which did that.
+ * Where it is forbidden the loop is late at times, and nothing else. */
+static void
+stand_back(void)
+{
+	const struct sched_param none = {0};
+
+	(void)!sched_setscheduler(0, SCHED_BATCH, &none);
+}
+
 static void *
 run(void *arg)
 {
@@ -60,6 +71,7 @@ run(void *arg)
 	const uint64_t one = 1;
 	struct worker_job *job;
 
+	stand_back();
 	pthread_mutex_lock(&worker->lock);
 	for (;;) {
 		while (!worker->stop && !worker->wanted.first)

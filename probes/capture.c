@@ -38,6 +38,7 @@ struct taken {
 	struct unwind_registers registers;
 	int has_python, holds_gil;
 	uint64_t taken_ns;
+	uint64_t stack_start; /* the address of what was copied first */
 	size_t stack_bytes;
 	int pipe[2]; /* what CPython has written; -1: nothing */
 };
@@ -79,7 +80,7 @@ static int
 read_taken(void *context, uint64_t address, void *to, size_t bytes)
 {
 	const struct taken *taken = context;
-	uint64_t at = address - taken->registers.values[UNWIND_SP];
+	uint64_t at = address - taken->stack_start;
 
 	if (at < taken->stack_bytes) {
 		if (bytes > taken->stack_bytes - at)
@@ -165,6 +166,21 @@ close_pipe(struct taken *taken)
 	close(taken->pipe[1]);
 }
 
+/* Copy the stack of the parked thread, which has its registers. */
+static void
+copy_stack(struct taken *taken)
+{
+	uint64_t sp = taken->registers.values[UNWIND_SP];
+
+	taken->stack_start = sp - UNWIND_RED_ZONE;
+	taken->stack_bytes = memory_copy(taken->stack_start, stack, sizeof(stack));
+	/* A coroutine's may begin right there. */
+	if (!taken->stack_bytes) {
+		taken->stack_start = sp;
+		taken->stack_bytes = memory_copy(sp, stack, sizeof(stack));
+	}
+}
+
 /* Take from the parked thread what changes when it goes on. No locks, no memory. Returns
  * -1 if CPython cannot be asked at this moment. */
 static int
@@ -174,10 +190,10 @@ take(const struct handler_facts *facts, struct taken *taken)
 	taken->registers = facts->registers;
 	taken->has_python = facts->python != NULL;
 	taken->holds_gil = facts->holds_gil;
+	taken->stack_start = taken->registers.values[UNWIND_SP];
 	taken->stack_bytes = 0;
 	if (taken->registers.known)
-		taken->stack_bytes = memory_copy(
-			taken->registers.values[UNWIND_SP], stack, sizeof(stack));
+		copy_stack(taken);
 	if (!facts->python || taken->pipe[1] < 0)
 		return 0;
 	return python_dump(facts->python,
@@ -191,12 +207,15 @@ static int
 ask_v8(const struct handler_facts *facts, const struct taken *taken,
 	struct segment_capture *record)
 {
+	uint64_t words = taken->stack_bytes / sizeof(*stack);
+	uint64_t below = (taken->registers.values[UNWIND_SP] - taken->stack_start) /
+			 sizeof(*stack);
 	const struct v8_thread thread = {
 		.isolate = facts->isolate,
 		.tid = record->tid,
 		.pc = taken->registers.values[UNWIND_PC],
-		.stack = stack,
-		.stack_words = taken->stack_bytes / sizeof(*stack),
+		.stack = stack + below,
+		.stack_words = words > below ? words - below : 0,
 	};
 	uint32_t none = SEGMENT_JS_NONE;
 

@@ -12,15 +12,14 @@
 
 #include "probes/histogram.h"
 
-#include "probes/histogram_private.h"
+#include <string.h>
 
-/* 32 * log2(10^9), rounded down. */
-#define SCHEMA_OFFSET 956
+#include "probes/histogram_private.h"
 
 /* clang-format off */
 /* Mantissas (top bit set) of the boundaries: floor(2^(63 + (j + frac) / 32)) with frac =
  * 32 * log2(10^9) - 956, computed with 60 decimal digits. */
-static const uint64_t mantissas[32] = {
+const uint64_t histogram_mantissas[HISTOGRAM_PER_OCTAVE] = {
 	0x81ffa7a9549ca6e3, 0x84d8626d3118d396, 0x87c11235836d16a3, 0x8aba10758e1ea3cf,
 	0x8dc3b8960164a7d9, 0x90de67fff600044c, 0x940a7e28259fb382, 0x97485c9a622adb60,
 	0x9a9867054d512391, 0x9dfb034651c99c68, 0xa1709975dfb06757, 0xa4f993f3ed7b61ca,
@@ -31,9 +30,8 @@ static const uint64_t mantissas[32] = {
 	0xee6b280000000000, 0xf3a3a6f29dd0c333, 0xf8f969d9b5abf948, 0xfe6d14c2b5114024,
 };
 
-/* For the six bits behind the leading one: the first boundary at or above the cell. No
- * cell has two boundaries, so one compare settles it. */
-static const uint8_t first_in_cell[64] = {
+/* No cell has two boundaries, so one compare settles where a mantissa is. */
+const uint8_t histogram_cells[64] = {
 	0, 1, 1, 2, 3, 3, 4, 5, 5, 6, 6, 7, 8, 8, 9, 10,
 	10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 16, 16, 17, 17, 18, 18,
 	19, 19, 19, 20, 20, 21, 21, 22, 22, 23, 23, 24, 24, 24, 25, 25,
@@ -57,54 +55,6 @@ static uint64_t
 subtract_clamped(uint64_t a, uint64_t b)
 {
 	return a > b ? a - b : 0;
-}
-
-static uint64_t
-load(const uint64_t *word)
-{
-	return __atomic_load_n(word, __ATOMIC_RELAXED);
-}
-
-static void
-store(uint64_t *word, uint64_t value)
-{
-	__atomic_store_n(word, value, __ATOMIC_RELAXED);
-}
-
-unsigned
-histogram_index(uint64_t ns)
-{
-	uint64_t mantissa;
-	unsigned zeros, j;
-	int bucket;
-
-	if (ns <= HISTOGRAM_ZERO_NS)
-		return 0;
-	zeros = (unsigned)__builtin_clzll(ns);
-	mantissa = ns << zeros;
-	j = first_in_cell[(mantissa >> 57) & 63];
-	if (j < 32 && mantissa > mantissas[j])
-		j++;
-	bucket = (int)j + 32 * (63 - (int)zeros) - SCHEMA_OFFSET -
-		 HISTOGRAM_MIN_EXPONENT * HISTOGRAM_PER_OCTAVE;
-	return bucket > HISTOGRAM_REGULAR ? HISTOGRAM_REGULAR + 1 : (unsigned)bucket;
-}
-
-void
-histogram_record(struct histogram *h, uint64_t ns)
-{
-	unsigned bucket = histogram_index(ns);
-	uint64_t *count = &h->counts[bucket];
-	uint64_t *sum = &h->sums_ns[histogram_band(bucket)];
-	unsigned __int128 square = (unsigned __int128)ns * ns;
-	uint64_t low = load(&h->square_low);
-	uint64_t new_low = low + (uint64_t)square;
-
-	store(count, load(count) + 1);
-	store(sum, load(sum) + ns);
-	store(&h->square_low, new_low);
-	store(&h->square_high,
-		load(&h->square_high) + (uint64_t)(square >> 64) + (new_low < low));
 }
 
 void
@@ -147,12 +97,12 @@ band_upper_seconds(unsigned band)
 uint64_t
 histogram_upper_ns(unsigned bucket)
 {
-	unsigned k =
-		bucket + HISTOGRAM_MIN_EXPONENT * HISTOGRAM_PER_OCTAVE + SCHEMA_OFFSET;
+	unsigned k = bucket + HISTOGRAM_MIN_EXPONENT * HISTOGRAM_PER_OCTAVE +
+		     HISTOGRAM_SCHEMA_OFFSET;
 
 	if (bucket > HISTOGRAM_REGULAR)
 		return UINT64_MAX;
-	return mantissas[k % 32] >> (63 - k / 32);
+	return histogram_mantissas[k % 32] >> (63 - k / 32);
 }
 
 uint64_t
@@ -170,18 +120,23 @@ histogram_ns(double limit)
 	return (double)(whole + 1) - ns <= ns * 1e-15 ? whole + 1 : whole;
 }
 
+/* The first band from `band` on that holds any durations, or HISTOGRAM_BANDS. */
+static unsigned
+next_band(const struct histogram *h, unsigned band)
+{
+	if (!band && h->counts[0])
+		return band;
+	return (unsigned)histogram_next(h->sums_ns, band, HISTOGRAM_BANDS);
+}
+
 void
 histogram_add(struct histogram *sum, const struct histogram *h)
 {
 	uint64_t low = sum->square_low + h->square_low;
+	unsigned first, last;
 
-	for (unsigned band = 0; band < HISTOGRAM_BANDS; band++) {
-		unsigned first, last;
-
+	for (unsigned band = 0; (band = next_band(h, band)) < HISTOGRAM_BANDS; band++) {
 		band_buckets(band, &first, &last);
-		/* Most are empty, and leave the memory of `sum` alone. */
-		if (!h->sums_ns[band] && !band_count(h, band))
-			continue;
 		for (unsigned i = first; i <= last; i++)
 			sum->counts[i] = add_saturated(sum->counts[i], h->counts[i]);
 		sum->sums_ns[band] = add_saturated(sum->sums_ns[band], h->sums_ns[band]);
@@ -191,52 +146,110 @@ histogram_add(struct histogram *sum, const struct histogram *h)
 	sum->square_low = low;
 }
 
+/* ret = a - b, of the squares. */
+static void
+subtract_squares(
+	const struct histogram *a, const struct histogram *b, struct histogram *ret)
+{
+	unsigned __int128 all = histogram_squares(a), some = histogram_squares(b);
+	unsigned __int128 rest = all > some ? all - some : 0;
+
+	ret->square_low = (uint64_t)rest;
+	ret->square_high = (uint64_t)(rest >> 64);
+}
+
+void
+histogram_subtract(struct histogram *sum, const struct histogram *h)
+{
+	unsigned first, last;
+
+	for (unsigned band = 0; (band = next_band(h, band)) < HISTOGRAM_BANDS; band++) {
+		band_buckets(band, &first, &last);
+		for (unsigned i = first; i <= last; i++)
+			sum->counts[i] = subtract_clamped(sum->counts[i], h->counts[i]);
+		sum->sums_ns[band] =
+			subtract_clamped(sum->sums_ns[band], h->sums_ns[band]);
+	}
+	subtract_squares(sum, h, sum);
+}
+
 void
 band_histogram_add(struct band_histogram *sum, const struct band_histogram *h)
 {
-	for (unsigned i = 0; i < HISTOGRAM_BANDS; i++)
+	const size_t n = HISTOGRAM_BANDS;
+
+	for (size_t i = 0; (i = histogram_next(h->counts, i, n)) < n; i++)
 		sum->counts[i] = add_saturated(sum->counts[i], h->counts[i]);
 	sum->sum_ns = add_saturated(sum->sum_ns, h->sum_ns);
 }
 
 void
-histogram_subtract(const struct histogram *now, const struct histogram *before,
-	struct histogram *ret_delta)
+band_histogram_subtract(struct band_histogram *sum, const struct band_histogram *h)
 {
-	unsigned __int128 a =
-		((unsigned __int128)now->square_high << 64) | now->square_low;
-	unsigned __int128 b =
-		((unsigned __int128)before->square_high << 64) | before->square_low;
-	unsigned __int128 square = a > b ? a - b : 0;
+	const size_t n = HISTOGRAM_BANDS;
 
-	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
-		ret_delta->counts[i] =
-			subtract_clamped(now->counts[i], before->counts[i]);
-	for (unsigned i = 0; i < HISTOGRAM_BANDS; i++)
-		ret_delta->sums_ns[i] =
-			subtract_clamped(now->sums_ns[i], before->sums_ns[i]);
-	ret_delta->square_low = (uint64_t)square;
-	ret_delta->square_high = (uint64_t)(square >> 64);
+	for (size_t i = 0; (i = histogram_next(h->counts, i, n)) < n; i++)
+		sum->counts[i] = subtract_clamped(sum->counts[i], h->counts[i]);
+	sum->sum_ns = subtract_clamped(sum->sum_ns, h->sum_ns);
+}
+
+static void
+take(uint64_t *before, uint64_t now, uint64_t *ret_delta)
+{
+	*ret_delta = subtract_clamped(now, *before);
+	*before = now;
+}
+
+unsigned
+histogram_take(struct histogram *before, const struct histogram *now, bool whole,
+	struct histogram *ret_delta, uint8_t ret_bands[HISTOGRAM_BANDS])
+{
+	unsigned first, last, count = 0;
+
+	subtract_squares(now, before, ret_delta);
+	before->square_low = now->square_low;
+	before->square_high = now->square_high;
+	for (unsigned band = 0; band < HISTOGRAM_BANDS; band++) {
+		band_buckets(band, &first, &last);
+		/* Most are as they were. */
+		if (now->sums_ns[band] == before->sums_ns[band] &&
+			((whole && band) ||
+				memcmp(&now->counts[first], &before->counts[first],
+					(last + 1 - first) * sizeof(uint64_t)) == 0))
+			continue;
+		for (unsigned i = first; i <= last; i++)
+			take(&before->counts[i], now->counts[i], &ret_delta->counts[i]);
+		take(&before->sums_ns[band], now->sums_ns[band],
+			&ret_delta->sums_ns[band]);
+		ret_bands[count++] = (uint8_t)band;
+	}
+	return count;
 }
 
 void
-band_histogram_subtract(const struct band_histogram *now,
-	const struct band_histogram *before, struct band_histogram *ret_delta)
+band_histogram_take(struct band_histogram *before, const struct band_histogram *now,
+	struct band_histogram *ret_delta)
 {
 	for (unsigned i = 0; i < HISTOGRAM_BANDS; i++)
-		ret_delta->counts[i] =
-			subtract_clamped(now->counts[i], before->counts[i]);
-	ret_delta->sum_ns = subtract_clamped(now->sum_ns, before->sum_ns);
+		if (now->counts[i] != before->counts[i])
+			take(&before->counts[i], now->counts[i], &ret_delta->counts[i]);
+	take(&before->sum_ns, now->sum_ns, &ret_delta->sum_ns);
 }
 
 unsigned
 histogram_top(const struct histogram *h)
 {
-	unsigned bucket = HISTOGRAM_BUCKETS - 1;
+	unsigned first, last;
 
-	while (bucket && !h->counts[bucket])
-		bucket--;
-	return bucket;
+	for (unsigned band = HISTOGRAM_BANDS; band-- > 0;) {
+		if (!band_count(h, band))
+			continue;
+		band_buckets(band, &first, &last);
+		while (!h->counts[last])
+			last--;
+		return last;
+	}
+	return 0;
 }
 
 uint64_t
@@ -252,9 +265,10 @@ histogram_total(const struct histogram *h)
 uint64_t
 band_histogram_total(const struct band_histogram *h)
 {
+	const size_t n = HISTOGRAM_BANDS;
 	uint64_t total = 0;
 
-	for (unsigned i = 0; i < HISTOGRAM_BANDS; i++)
+	for (size_t i = 0; (i = histogram_next(h->counts, i, n)) < n; i++)
 		total = add_saturated(total, h->counts[i]);
 	return total;
 }
@@ -262,9 +276,10 @@ band_histogram_total(const struct band_histogram *h)
 double
 histogram_sum_seconds(const struct histogram *h)
 {
+	const size_t n = HISTOGRAM_BANDS;
 	double sum = 0;
 
-	for (unsigned i = 0; i < HISTOGRAM_BANDS; i++)
+	for (size_t i = 0; (i = histogram_next(h->sums_ns, i, n)) < n; i++)
 		sum += seconds(h->sums_ns[i]);
 	return sum;
 }

@@ -16,6 +16,7 @@
 #ifndef LOOPLAG_PROBES_HISTOGRAM_H
 #define LOOPLAG_PROBES_HISTOGRAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,7 +32,9 @@
 /* 2^-20 s in nanoseconds, rounded down: what is not longer is in the zero bucket. */
 #define HISTOGRAM_ZERO_NS 953u
 
-/* One writer at a time; all counts only grow. Lies in shared memory: see segment.h. */
+/* One writer at a time; all counts only grow. Lies in shared memory: see segment.h. Only in
+ * band 0 are there durations that add up to 0: by their sums, which are few, the functions
+ * below find the bands that hold any. */
 struct histogram {
 	uint64_t counts[HISTOGRAM_BUCKETS];
 	uint64_t sums_ns[HISTOGRAM_BANDS]; /* by band: exact sum of the durations in it */
@@ -45,9 +48,32 @@ struct band_histogram {
 	uint64_t sum_ns;
 };
 
+/* 32 * log2(10^9), rounded down. */
+#define HISTOGRAM_SCHEMA_OFFSET 956
+
+/* The mantissas of the boundaries, and for the six bits behind the leading one the first
+ * boundary at or above the cell. */
+extern const uint64_t histogram_mantissas[HISTOGRAM_PER_OCTAVE];
+extern const uint8_t histogram_cells[64];
+
 /* Where a duration goes. */
-unsigned
-histogram_index(uint64_t ns);
+static inline unsigned
+histogram_index(uint64_t ns)
+{
+	uint64_t mantissa;
+	unsigned exponent, j;
+	int bucket;
+
+	if (ns <= HISTOGRAM_ZERO_NS)
+		return 0;
+	exponent = 63 ^ (unsigned)__builtin_clzll(ns);
+	mantissa = ns << (63 ^ exponent);
+	j = histogram_cells[(mantissa >> 57) & 63];
+	j += mantissa > histogram_mantissas[j];
+	bucket = (int)(j + HISTOGRAM_PER_OCTAVE * exponent) - HISTOGRAM_SCHEMA_OFFSET -
+		 HISTOGRAM_MIN_EXPONENT * HISTOGRAM_PER_OCTAVE;
+	return bucket > HISTOGRAM_REGULAR ? HISTOGRAM_REGULAR + 1 : (unsigned)bucket;
+}
 
 /* The band of a bucket. */
 static inline unsigned
@@ -56,10 +82,28 @@ histogram_band(unsigned bucket)
 	return (bucket + HISTOGRAM_PER_BAND - 1) / HISTOGRAM_PER_BAND;
 }
 
+/* Replace a word that others may read at the same time by another one. */
+static inline void
+histogram_store(uint64_t *word, uint64_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
 /* Add one duration. Stores are single relaxed words, so that a reader in another process
  * never sees half a word; the caller orders them (segment.h). */
-void
-histogram_record(struct histogram *h, uint64_t ns);
+static inline void
+histogram_record(struct histogram *h, uint64_t ns)
+{
+	unsigned bucket = histogram_index(ns), band = histogram_band(bucket);
+	unsigned __int128 squares =
+		(unsigned __int128)h->square_high << 64 | h->square_low;
+
+	squares += (unsigned __int128)ns * ns;
+	histogram_store(&h->counts[bucket], h->counts[bucket] + 1);
+	histogram_store(&h->sums_ns[band], h->sums_ns[band] + ns);
+	histogram_store(&h->square_low, (uint64_t)squares);
+	histogram_store(&h->square_high, (uint64_t)(squares >> 64));
+}
 
 /* The same for the coarser kind; atomic adds, any number of writers. */
 void
@@ -79,19 +123,42 @@ histogram_upper_ns(unsigned bucket);
 uint64_t
 histogram_ns(double seconds);
 
-/* sum += h. Saturates instead of wrapping, since h may come from a stranger. */
+/* The first of the numbers from `i` on that is not 0, or `count`. Most of a histogram's
+ * are, so that it looks at eight at a time. */
+static inline size_t
+histogram_next(const uint64_t *n, size_t i, size_t count)
+{
+	while (count - i >= 8 && !(n[i] | n[i + 1] | n[i + 2] | n[i + 3] | n[i + 4] |
+					 n[i + 5] | n[i + 6] | n[i + 7]))
+		i += 8;
+	while (i < count && !n[i])
+		i++;
+	return i;
+}
+
+/* sum += h, and sum -= h, which was added before; they saturate instead of wrapping. */
 void
 histogram_add(struct histogram *sum, const struct histogram *h);
 void
 band_histogram_add(struct band_histogram *sum, const struct band_histogram *h);
+void
+histogram_subtract(struct histogram *sum, const struct histogram *h);
+void
+band_histogram_subtract(struct band_histogram *sum, const struct band_histogram *h);
 
-/* ret_delta = now - before, bucket by bucket; a count that went back gives 0. */
+/*
+ * Put what `now` has more than `before`, number by number, into ret_delta, which is empty,
+ * and make `before` the same as `now`. What went back gives 0. Any numbers will do: these are
+ * strangers'. Fills ret_bands with the bands in which something has changed; returns how
+ * many they are. If both are `whole`, no half of a duration in them, a band whose sum is the
+ * same is taken to be the same, but for the first.
+ */
+unsigned
+histogram_take(struct histogram *before, const struct histogram *now, bool whole,
+	struct histogram *ret_delta, uint8_t ret_bands[HISTOGRAM_BANDS]);
 void
-histogram_subtract(const struct histogram *now, const struct histogram *before,
-	struct histogram *ret_delta);
-void
-band_histogram_subtract(const struct band_histogram *now,
-	const struct band_histogram *before, struct band_histogram *ret_delta);
+band_histogram_take(struct band_histogram *before, const struct band_histogram *now,
+	struct band_histogram *ret_delta);
 
 /* The bucket of the longest durations; 0 where empty. */
 unsigned

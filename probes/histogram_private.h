@@ -51,6 +51,8 @@ band_count(const struct histogram *h, unsigned band)
 	uint64_t count = 0, any = 0;
 	unsigned first, last;
 
+	if (band && !h->sums_ns[band])
+		return 0;
 	band_buckets(band, &first, &last);
 	for (unsigned i = first; i <= last; i++) {
 		count += h->counts[i];

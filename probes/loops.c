@@ -18,37 +18,20 @@
 #define NOBODY 0u
 #define BUSY UINT32_MAX /* whose a table entry is while a loop is made or ended in it */
 
-enum { LIVE_CHILD, LIVE_YES, LIVE_BUSY };
-
-/* A cache line each: threads that have loops of their own must not share one. */
-struct loop {
-	uint64_t
-		tenure; /* whose loop this is, an epoch, NOBODY or BUSY, in the upper half;
-			  * in the lower a life, another one for each loop */
-	struct segment_slot *slot;
-	intptr_t key;
-	uint32_t kind;
-	uint32_t slot_life; /* the slot's; another one tells that we have lost the slot */
-	uint32_t segment;   /* number of the segment that the slot lies in */
-	uint32_t index;     /* of the slot */
-	uint32_t nothing;   /* the last wait returned nothing */
-	uint64_t
-		nested_mark; /* the slot's nested_wait_ns when the last iteration ended */
-} __attribute__((aligned(64)));
-
-static uint32_t *live;             /* zero in a forked child */
-static uint32_t epoch;             /* of this process; 0: not started */
+static uint32_t not_started = LOOPS_BEGINNING;
+uint32_t *loops_live = &not_started;
+uint32_t loops_process;
 static struct segment segments[2]; /* the current one at segment_number % 2 */
 static uint32_t segment_number;
 static struct loop loops[LOOPS];
 
 void
-loops_start(const struct segment *segment, uint32_t *live_word)
+loops_start(const struct segment *segment, uint32_t *live)
 {
-	live = live_word;
-	*live = LIVE_YES;
+	*live = LOOPS_LIVE;
 	segments[0] = *segment;
-	__atomic_store_n(&epoch, 1, __ATOMIC_RELEASE);
+	loops_process = 1;
+	__atomic_store_n(&loops_live, live, __ATOMIC_RELEASE);
 }
 
 void
@@ -64,25 +47,25 @@ loops_move(const struct segment *segment)
 static uint32_t
 begin_child(void)
 {
-	uint32_t state = LIVE_CHILD;
+	uint32_t state = LOOPS_CHILD;
 
-	if (!__atomic_compare_exchange_n(
-		    live, &state, LIVE_BUSY, 0, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
-		return state == LIVE_YES ? epoch : 0;
-	__atomic_store_n(&epoch, epoch + 1, __ATOMIC_RELAXED);
-	__atomic_store_n(live, LIVE_YES, __ATOMIC_RELEASE);
-	return epoch;
+	if (!__atomic_compare_exchange_n(loops_live, &state, LOOPS_BEGINNING, 0,
+		    __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
+		return state == LOOPS_LIVE ? loops_process : 0;
+	__atomic_store_n(&loops_process, loops_process + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(loops_live, LOOPS_LIVE, __ATOMIC_RELEASE);
+	return loops_process;
 }
 
 uint32_t
 loops_epoch(void)
 {
-	if (unlikely(!__atomic_load_n(&epoch, __ATOMIC_ACQUIRE)))
-		return 0;
-	if (unlikely(__atomic_load_n(live, __ATOMIC_ACQUIRE) != LIVE_YES))
+	const uint32_t *live = __atomic_load_n(&loops_live, __ATOMIC_ACQUIRE);
+
+	if (unlikely(__atomic_load_n(live, __ATOMIC_ACQUIRE) != LOOPS_LIVE))
 		return begin_child();
 	/* Not before: another thread may just have begun the child. */
-	return LOAD(epoch);
+	return LOAD(loops_process);
 }
 
 static uint32_t
@@ -116,8 +99,8 @@ thread_record(struct loops_thread *thread)
 {
 	uint32_t number = current_number();
 
-	if (thread->epoch != epoch || thread->segment != number) {
-		thread->epoch = epoch;
+	if (thread->epoch != loops_process || thread->segment != number) {
+		thread->epoch = loops_process;
 		thread->segment = number;
 		thread->record = slots_claim_thread(&segments[number % 2]);
 	}
@@ -169,7 +152,8 @@ take_entry(void)
 		uint64_t tenure = load_tenure(loop);
 
 		if (owner_of(tenure) != BUSY &&
-			(owner_of(tenure) != epoch || is_lost(loop, LOAD(loop->slot))) &&
+			(owner_of(tenure) != loops_process ||
+				is_lost(loop, LOAD(loop->slot))) &&
 			seize(loop, tenure))
 			return loop;
 	}
@@ -188,13 +172,13 @@ give_entry(struct loop *loop)
 
 /* The loop's slot is no more, or another loop's: it is over, and may be made anew. Unless it is
  * just moving to another slot, when nobody has ended it. */
-static void
+static __attribute__((cold)) void
 lose(struct loop *loop)
 {
 	uint64_t tenure = load_tenure(loop);
 	const struct segment_slot *slot = loop_slot(loop);
 
-	if (owner_of(tenure) == epoch &&
+	if (owner_of(tenure) == loops_process &&
 		(is_lost(loop, slot) ||
 			(!__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) &&
 				LOAD(slot->ended_ns))) &&
@@ -230,6 +214,18 @@ drop(struct loops_thread *thread, uint64_t *counter, uint32_t kind, intptr_t key
 	__atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
 }
 
+/* Say that a wait of the loop ends in a new round, or that it is new: whoever has seen that
+ * all loops wait has to look again. */
+static __attribute__((cold, noinline)) void
+announce(struct loop *loop, uint64_t round)
+{
+	struct segment_header *header = segments[LOAD(loop->segment) % 2].header;
+
+	STORE(loop->round, (uint32_t)round);
+	STORE(loop_slot(loop)->round, round);
+	__atomic_fetch_add(&header->wakes, 1, __ATOMIC_RELEASE);
+}
+
 /* Take a slot and an entry for a new loop. */
 static struct loop *
 make(struct loops_thread *thread, uint32_t kind, intptr_t key, uint64_t born_ns,
@@ -245,7 +241,7 @@ make(struct loops_thread *thread, uint32_t kind, intptr_t key, uint64_t born_ns,
 		thread->epoch = 0; /* others may have ended when we try again */
 		return NULL;
 	}
-	slot = slots_claim(segment, (uint32_t)record, kind);
+	slot = slots_claim(segment, (uint32_t)record, kind, born_ns);
 	if (!slot) {
 		drop(thread, &segment->header->dropped_loops, kind, key);
 		return NULL;
@@ -272,8 +268,9 @@ make(struct loops_thread *thread, uint32_t kind, intptr_t key, uint64_t born_ns,
 	loop->index = (uint32_t)(slot - segment->slots);
 	STORE(loop->nothing, 0);
 	loop->nested_mark = LOAD(slot->nested_wait_ns);
-	__atomic_store_n(
-		&loop->tenure, next_tenure(epoch, loop->tenure), __ATOMIC_RELEASE);
+	announce(loop, born_ns >> SEGMENT_ROUND_SHIFT);
+	__atomic_store_n(&loop->tenure, next_tenure(loops_process, loop->tenure),
+		__ATOMIC_RELEASE);
 	slots_give(slot, since_ns ? since_ns : SEGMENT_ATTENDED);
 	return loop;
 }
@@ -287,8 +284,8 @@ find_numbered(intptr_t descriptor, uint32_t number)
 	if (!number)
 		return NULL;
 	loop = &loops[number - 1];
-	if (owner_of(load_tenure(loop)) != epoch || LOAD(loop->key) != descriptor ||
-		LOAD(loop->kind) != SEGMENT_KIND_EPOLL)
+	if (owner_of(load_tenure(loop)) != loops_process ||
+		LOAD(loop->key) != descriptor || LOAD(loop->kind) != SEGMENT_KIND_EPOLL)
 		return NULL;
 	return loop;
 }
@@ -296,7 +293,7 @@ find_numbered(intptr_t descriptor, uint32_t number)
 struct loop *
 loops_find(intptr_t descriptor)
 {
-	return find_numbered(descriptor, descriptors_find(descriptor, epoch));
+	return find_numbered(descriptor, descriptors_find(descriptor, loops_process));
 }
 
 struct loop *
@@ -311,7 +308,7 @@ loops_make(struct loops_thread *thread, uint32_t kind, intptr_t key, uint64_t bo
 	loop = loops_find(key);
 	if (loop)
 		return loop;
-	if (!descriptors_reserve(key, epoch))
+	if (!descriptors_reserve(key, loops_process))
 		return NULL;
 	loop = make(thread, kind, key, born_ns, since_ns, label);
 	/* Nobody attends it until it is published. */
@@ -324,21 +321,21 @@ loops_make(struct loops_thread *thread, uint32_t kind, intptr_t key, uint64_t bo
 			__atomic_store_n(&loop->slot->state,
 				since_ns ? since_ns : SEGMENT_ATTENDED, __ATOMIC_RELEASE);
 	} while (!descriptors_publish(
-		key, epoch, waiters, loop ? (uint32_t)(loop - loops + 1) : 0));
+		key, loops_process, waiters, loop ? (uint32_t)(loop - loops + 1) : 0));
 	return loop;
 }
 
 int
 loops_wait_early(intptr_t descriptor)
 {
-	return descriptors_enter(descriptor, epoch);
+	return descriptors_enter(descriptor, loops_process);
 }
 
 void
 loops_return_early(intptr_t descriptor, uint64_t now_ns, int nothing)
 {
 	struct loop *loop =
-		find_numbered(descriptor, descriptors_leave(descriptor, epoch));
+		find_numbered(descriptor, descriptors_leave(descriptor, loops_process));
 
 	if (loop)
 		loop_unattend(loop, now_ns, nothing);
@@ -369,18 +366,18 @@ loops_end(struct loop *loop)
 {
 	uint64_t tenure = load_tenure(loop);
 
-	if (owner_of(tenure) == epoch && seize(loop, tenure))
+	if (owner_of(tenure) == loops_process && seize(loop, tenure))
 		end(loop);
 }
 
 void
 loops_forget(intptr_t descriptor)
 {
-	uint32_t number = descriptors_find(descriptor, epoch);
+	uint32_t number = descriptors_find(descriptor, loops_process);
 	uint64_t tenure = number ? load_tenure(&loops[number - 1]) : 0;
 
 	/* What is found after the tenure was read is seized only if it is still that. */
-	if (find_numbered(descriptor, number) && owner_of(tenure) == epoch &&
+	if (find_numbered(descriptor, number) && owner_of(tenure) == loops_process &&
 		seize(&loops[number - 1], tenure))
 		end(&loops[number - 1]);
 	descriptors_forget(descriptor);
@@ -395,7 +392,7 @@ is_late(const struct loop *loop, uint64_t before_ns, struct loops_late *ret_late
 	uint64_t tenure = load_tenure(loop), state;
 	const struct segment_thread *record;
 
-	if (owner_of(tenure) != epoch || LOAD(loop->segment) != current_number())
+	if (owner_of(tenure) != loops_process || LOAD(loop->segment) != current_number())
 		return 0;
 	ret_late->slot = loop_slot(loop);
 	ret_late->index = (uint32_t)(ret_late->slot - segment->slots);
@@ -427,13 +424,7 @@ loops_find_late(
 int
 loop_is_ours(const struct loop *loop)
 {
-	return owner_of(load_tenure(loop)) == epoch;
-}
-
-int
-loop_is(const struct loop *loop, uint32_t kind, intptr_t key)
-{
-	return LOAD(loop->kind) == kind && LOAD(loop->key) == key;
+	return owner_of(load_tenure(loop)) == loops_process;
 }
 
 int
@@ -442,20 +433,9 @@ loop_descriptor(const struct loop *loop)
 	return LOAD(loop->kind) == SEGMENT_KIND_EPOLL ? (int)LOAD(loop->key) : -1;
 }
 
-uint32_t
-loop_life(const struct loop *loop)
-{
-	return (uint32_t)__atomic_load_n(&loop->tenure, __ATOMIC_RELAXED);
-}
-
-struct segment_slot *
-loop_slot(const struct loop *loop)
-{
-	return __atomic_load_n(&loop->slot, __ATOMIC_ACQUIRE);
-}
-
-/* The caller is the slot's writer: move the loop into the current segment. */
-static void
+/* The caller is the slot's writer: move the loop into the current segment. Returns the slot that
+ * it has now. */
+static __attribute__((cold)) struct segment_slot *
 move(struct loop *loop, struct loops_thread *thread)
 {
 	struct segment_slot *old = LOAD(loop->slot), *new;
@@ -463,16 +443,16 @@ move(struct loop *loop, struct loops_thread *thread)
 	const size_t body = offsetof(struct segment_slot, iterations);
 
 	if (thread_record(thread) < 0)
-		return;
+		return old;
 	new = slots_claim_unused(current_segment(), loop->index);
 	if (!new)
-		return;
+		return old;
 	slots_count_update(old); /* readers do not see RECORDING go */
 	/* Where others wait too, try again at an end of an iteration without them. */
 	if (!__atomic_compare_exchange_n(
 		    &old->state, &alone, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
 		__atomic_store_n(&new->state, 0, __ATOMIC_RELEASE);
-		return;
+		return old;
 	}
 	copies_words((char *)new + body, (const char *)old + body, sizeof(*new) - body);
 	STORE(new->thread, (uint32_t)thread->record);
@@ -480,25 +460,27 @@ move(struct loop *loop, struct loops_thread *thread)
 	__atomic_store_n(
 		&new->state, SEGMENT_ATTENDED | SEGMENT_RECORDING | 1, __ATOMIC_RELAXED);
 	STORE(loop->segment, current_number());
+	STORE(loop->round, 0); /* there it has said nothing yet */
 	__atomic_store_n(&loop->slot, new, __ATOMIC_RELEASE);
+	return new;
 }
 
 /* The caller has just become the slot's writer: add the iteration that ends now. */
-static void
-record(struct loop *loop, struct loops_thread *thread, uint64_t since_ns, uint64_t now_ns)
+static inline void
+record(struct loop *loop, struct segment_slot *slot, struct loops_thread *thread,
+	uint64_t since_ns, uint64_t now_ns)
 {
-	struct segment_slot *slot = LOAD(loop->slot);
 	uint64_t nested_ns = LOAD(slot->nested_wait_ns);
 
 	slots_record(slot, since_ns, now_ns, nested_ns - loop->nested_mark);
 	if (unlikely(loop->nested_mark != nested_ns))
 		loop->nested_mark = nested_ns;
 	if (unlikely(loop->segment != current_number()))
-		move(loop, thread);
+		slot = move(loop, thread);
 	else if (unlikely(slot->thread != (uint32_t)thread->record) &&
 		 thread_record(thread) >= 0)
 		slots_adopt(current_segment(), slot, (uint32_t)thread->record);
-	slots_release(LOAD(loop->slot));
+	slots_release(slot);
 }
 
 int
@@ -532,7 +514,7 @@ loop_attend(struct loop *loop, struct loops_thread *thread, uint64_t now_ns)
 			continue;
 		if (counts) {
 			__atomic_thread_fence(__ATOMIC_RELEASE);
-			record(loop, thread, state, now_ns);
+			record(loop, slot, thread, state, now_ns);
 		} else {
 			__atomic_fetch_add(&slot->other_waits, 1, __ATOMIC_RELAXED);
 		}
@@ -563,6 +545,8 @@ loop_unattend(struct loop *loop, uint64_t now_ns, int nothing)
 	/* Other threads of the loop have this cache line too: leave it to them, if we can. */
 	if (LOAD(loop->nothing) != (uint32_t)nothing)
 		STORE(loop->nothing, (uint32_t)nothing);
+	if (unlikely(LOAD(loop->round) != (uint32_t)(now_ns >> SEGMENT_ROUND_SHIFT)))
+		announce(loop, now_ns >> SEGMENT_ROUND_SHIFT);
 	leave(loop, now_ns);
 }
 

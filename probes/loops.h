@@ -23,7 +23,23 @@
 
 #include "probes/slots.h"
 
-struct loop;
+/* An entry of the loop table: for loops.c, and for what every wait call looks at. A cache
+ * line each: threads that have loops of their own must not share one. */
+struct loop {
+	uint64_t
+		tenure; /* whose loop this is, an epoch, NOBODY or BUSY, in the upper half;
+			  * in the lower a life, another one for each loop */
+	struct segment_slot *slot;
+	intptr_t key;
+	uint32_t kind;
+	uint32_t slot_life; /* the slot's; another one tells that we have lost the slot */
+	uint32_t segment;   /* number of the segment that the slot lies in */
+	uint32_t index;     /* of the slot */
+	uint32_t nothing;   /* the last wait returned nothing */
+	uint32_t round;     /* the slot's, of late */
+	uint64_t
+		nested_mark; /* the slot's nested_wait_ns when the last iteration ended */
+} __attribute__((aligned(64)));
 
 /* A thread of this process, as far as loops are concerned: its record in the segment.
  * All zeros at first. */
@@ -49,6 +65,22 @@ loops_move(const struct segment *segment);
  * be recorded. A forked child has another one, and none of the loops of its parent. */
 uint32_t
 loops_epoch(void);
+
+enum { LOOPS_CHILD, LOOPS_LIVE, LOOPS_BEGINNING };
+extern uint32_t *loops_live;   /* reads LOOPS_LIVE, or LOOPS_CHILD in a forked child */
+extern uint32_t loops_process; /* number of the process in which it reads LOOPS_LIVE */
+
+/* Tell whether loops_epoch() is that number, which is not 0. */
+static inline int
+loops_is_process(uint32_t epoch)
+{
+	const uint32_t *live = __atomic_load_n(&loops_live, __ATOMIC_ACQUIRE);
+
+	if (__atomic_load_n(live, __ATOMIC_ACQUIRE) != LOOPS_LIVE)
+		return 0;
+	/* Not before: another thread may just have begun the child. */
+	return __atomic_load_n(&loops_process, __ATOMIC_RELAXED) == epoch;
+}
 
 /* The header of the current segment, and all of it. */
 struct segment_header *
@@ -105,20 +137,30 @@ int
 loop_is_ours(const struct loop *loop);
 
 /* Tell whether the loop is of that kind and key. */
-int
-loop_is(const struct loop *loop, uint32_t kind, intptr_t key);
+static inline int
+loop_is(const struct loop *loop, uint32_t kind, intptr_t key)
+{
+	return __atomic_load_n(&loop->kind, __ATOMIC_RELAXED) == kind &&
+	       __atomic_load_n(&loop->key, __ATOMIC_RELAXED) == key;
+}
 
 /* The descriptor of an epoll loop, or -1. */
 int
 loop_descriptor(const struct loop *loop);
 
 /* Changes when the same struct loop comes to mean another loop. */
-uint32_t
-loop_life(const struct loop *loop);
+static inline uint32_t
+loop_life(const struct loop *loop)
+{
+	return (uint32_t)__atomic_load_n(&loop->tenure, __ATOMIC_RELAXED);
+}
 
 /* The slot, for what may be added to it at any time. Borrowed until the loop's end. */
-struct segment_slot *
-loop_slot(const struct loop *loop);
+static inline struct segment_slot *
+loop_slot(const struct loop *loop)
+{
+	return __atomic_load_n(&loop->slot, __ATOMIC_ACQUIRE);
+}
 
 /* The thread begins to wait in the loop. Returns whether it counts as a waiter now, which
  * loop_unattend() must end. */

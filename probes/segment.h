@@ -54,6 +54,8 @@
 
 /* An iteration at least this long is put into the slot's ring. */
 #define SEGMENT_LONG_NS 10000000u
+/* A round is 2^25 ns, 34 ms. */
+#define SEGMENT_ROUND_SHIFT 25
 
 /*
  * slot.state, the word around which everything turns:
@@ -116,7 +118,11 @@ struct segment_header {
 	/* Whether somebody takes stacks when the bell is rung: enum segment_helper. Written
 	 * by any helper of the family; SEGMENT_HELPER_REFUSED before the hand-over. */
 	uint32_t helper;
-	uint8_t reserved[SEGMENT_PAGE - 276];
+	/* Added: grows when a loop begins, and when one comes back from a wait, once a round
+	 * at least (see slot.round): as long as it stays no loop has come back that had not
+	 * in this round. Wraps around; 0: nobody counts. */
+	uint32_t wakes;
+	uint8_t reserved[SEGMENT_PAGE - 280];
 };
 
 /*
@@ -124,7 +130,7 @@ struct segment_header {
  * unlocks it: word `owner_word` of it holds the thread's tid (bits 0-29), and the kernel
  * sets bit 30 (FUTEX_OWNER_DIED) when the thread ends, is killed or calls exec. 0 if the
  * record was never used. Written by that thread and the kernel, which wipes the tid then;
- * `tid` keeps it.
+ * `tid` keeps it. Records are used for the first time in their order.
  */
 #define SEGMENT_LOCK_BYTES 48
 struct segment_thread {
@@ -177,7 +183,10 @@ struct segment_slot {
 	/* added: when the wait for something else began in which a thread of the loop is
 	 * right now, inside an iteration; 0, or before that iteration began: in none */
 	uint64_t nested_since_ns;
-	uint64_t reserved[12];
+	/* added: the round, a time >> SEGMENT_ROUND_SHIFT, in which a wait of the loop last
+	 * added to header.wakes */
+	uint64_t round;
+	uint64_t reserved[11];
 	struct segment_long ring[SEGMENT_RING];
 	struct histogram iteration;   /* lengths of the iterations */
 	struct band_histogram wakeup; /* added: how late waits came back */

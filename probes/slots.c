@@ -71,6 +71,7 @@ slots_format(void *memory, uint32_t slot_count, int owner_word)
 	header->slots_offset = header->capture_offset -
 			       slot_count * (uint32_t)sizeof(struct segment_slot);
 	header->owner_word = (uint32_t)owner_word;
+	header->wakes = 1;
 	header->magic = SEGMENT_MAGIC;
 	return (struct segment){
 		.header = header,
@@ -226,34 +227,76 @@ mark_used(const struct segment *segment, size_t index)
 		;
 }
 
-enum claim { CLAIM_OWN, CLAIM_UNUSED, CLAIM_ENDED, CLAIM_DEAD, CLAIM_STEPS };
+enum claim {
+	CLAIM_OWN,
+	CLAIM_RESTED,
+	CLAIM_UNUSED,
+	CLAIM_ENDED,
+	CLAIM_DEAD,
+	CLAIM_STEPS
+};
+
+/* Who wants a slot, and when. */
+struct claimant {
+	uint32_t thread, kind;
+	uint64_t now_ns;
+};
+
+/* Tell whether the loop in the slot, or the thread that had it, has ended. */
+static int
+is_over(const struct segment *segment, const struct segment_slot *slot, uint64_t state)
+{
+	uint32_t thread = __atomic_load_n(&slot->thread, __ATOMIC_RELAXED);
+
+	return !state ||
+	       (is_left(state) && owner(segment, thread % segment->header->thread_count) &
+					  SEGMENT_OWNER_DIED);
+}
+
+/* Tell whether nothing has happened in the slot for so long that readers know all of it. */
+static int
+has_rested(const struct segment_slot *slot, uint64_t state, uint64_t now_ns)
+{
+	uint64_t end_ns = __atomic_load_n(
+		state ? &slot->last_ns : &slot->ended_ns, __ATOMIC_RELAXED);
+
+	if (state && !(state & SEGMENT_ATTENDED))
+		end_ns = state;
+	return end_ns && now_ns > end_ns && now_ns - end_ns >= SLOTS_REST_NS;
+}
 
 /* Tell whether a slot in that state may be taken in this step of the search. */
 static int
 claimable(const struct segment *segment, const struct segment_slot *slot, uint64_t state,
-	enum claim step, uint32_t thread, uint32_t kind)
+	enum claim step, const struct claimant *claimant)
 {
 	uint32_t life = __atomic_load_n(&slot->life, __ATOMIC_RELAXED);
-	uint32_t slot_thread = __atomic_load_n(&slot->thread, __ATOMIC_RELAXED);
 
 	switch (step) {
 	case CLAIM_OWN:
-		return !state && life && slot_thread == thread &&
-		       __atomic_load_n(&slot->kind, __ATOMIC_RELAXED) == kind;
+		return !state && life &&
+		       __atomic_load_n(&slot->thread, __ATOMIC_RELAXED) ==
+			       claimant->thread &&
+		       __atomic_load_n(&slot->kind, __ATOMIC_RELAXED) == claimant->kind;
+	case CLAIM_RESTED:
+		/* Who waits there may be another thread than the one that has ended. */
+		return is_over(segment, slot, state) &&
+		       !(state & SEGMENT_ATTENDED && state & SEGMENT_WAITERS) &&
+		       has_rested(slot, state, claimant->now_ns);
 	case CLAIM_UNUSED:
 		return !state && !life;
 	case CLAIM_ENDED:
 		return !state;
 	default:
-		return is_left(state) &&
-		       owner(segment, slot_thread % segment->header->thread_count) &
-			       SEGMENT_OWNER_DIED;
+		return is_over(segment, slot, state);
 	}
 }
 
 struct segment_slot *
-slots_claim(const struct segment *segment, uint32_t thread, uint32_t kind)
+slots_claim(
+	const struct segment *segment, uint32_t thread, uint32_t kind, uint64_t now_ns)
 {
+	const struct claimant claimant = {thread, kind, now_ns};
 	uint32_t count = segment->header->slot_count;
 
 	for (enum claim step = CLAIM_OWN; step < CLAIM_STEPS; step++) {
@@ -265,7 +308,7 @@ slots_claim(const struct segment *segment, uint32_t thread, uint32_t kind)
 				i >= __atomic_load_n(&segment->header->slots_used,
 					     __ATOMIC_ACQUIRE))
 				break;
-			if (!claimable(segment, slot, state, step, thread, kind) ||
+			if (!claimable(segment, slot, state, step, &claimant) ||
 				!take(slot, state))
 				continue;
 			bury(slot, state);
@@ -293,10 +336,9 @@ slots_claim_unused(const struct segment *segment, uint32_t wish)
 	return NULL;
 }
 
-/* Put a long iteration into the slot's ring. */
-static void
-record_long(struct segment_slot *slot, uint64_t since_ns, uint64_t length_ns,
-	uint64_t nested_ns, uint64_t iteration)
+void
+slots_record_long(struct segment_slot *slot, uint64_t since_ns, uint64_t length_ns,
+	uint64_t nested_ns)
 {
 	uint64_t count = slot->long_count;
 	struct segment_long *entry = &slot->ring[count % SEGMENT_RING];
@@ -304,26 +346,8 @@ record_long(struct segment_slot *slot, uint64_t since_ns, uint64_t length_ns,
 	__atomic_store_n(&entry->start_ns, since_ns, __ATOMIC_RELAXED);
 	__atomic_store_n(&entry->length_ns, length_ns, __ATOMIC_RELAXED);
 	__atomic_store_n(&entry->nested_ns, nested_ns, __ATOMIC_RELAXED);
-	__atomic_store_n(&entry->iteration, iteration, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->iteration, slot->iterations, __ATOMIC_RELAXED);
 	__atomic_store_n(&slot->long_count, count + 1, __ATOMIC_RELAXED);
-}
-
-void
-slots_record(
-	struct segment_slot *slot, uint64_t since_ns, uint64_t now_ns, uint64_t nested_ns)
-{
-	/* Two threads' clock readings may come in the other order than their edges. */
-	uint64_t length_ns = now_ns > since_ns ? now_ns - since_ns : 0;
-	uint64_t iteration = slot->iterations + 1;
-
-	__atomic_store_n(&slot->iterations, iteration, __ATOMIC_RELAXED);
-	__atomic_store_n(&slot->active_ns, slot->active_ns + length_ns, __ATOMIC_RELAXED);
-	if (length_ns > slot->max_ns)
-		__atomic_store_n(&slot->max_ns, length_ns, __ATOMIC_RELAXED);
-	__atomic_store_n(&slot->last_ns, since_ns + length_ns, __ATOMIC_RELAXED);
-	histogram_record(&slot->iteration, length_ns);
-	if (length_ns >= SEGMENT_LONG_NS)
-		record_long(slot, since_ns, length_ns, nested_ns, iteration);
 }
 
 void
@@ -331,20 +355,6 @@ slots_adopt(const struct segment *segment, struct segment_slot *slot, uint32_t t
 {
 	if (owner(segment, slot->thread) & SEGMENT_OWNER_DIED)
 		__atomic_store_n(&slot->thread, thread, __ATOMIC_RELAXED);
-}
-
-void
-slots_count_update(struct segment_slot *slot)
-{
-	/* Whoever sees it sees what was written before. */
-	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELEASE);
-}
-
-void
-slots_release(struct segment_slot *slot)
-{
-	slots_count_update(slot);
-	__atomic_fetch_and(&slot->state, ~SEGMENT_RECORDING, __ATOMIC_RELEASE);
 }
 
 void

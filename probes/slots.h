@@ -54,34 +54,69 @@ slots_claim_thread(const struct segment *segment);
 
 /*
  * Claim a slot for a new loop of thread record `thread`: one that this thread's last loop
- * of the kind has left, else one never used, else one whose loop or thread has ended. It
- * comes back as ATTENDED|RECORDING, which nobody takes, with its counters left as they
- * are; the caller is its writer until it stores another state. NULL when all are taken.
+ * of the kind has left, else one whose loop ended SLOTS_REST_NS ago or more, but not in a
+ * wait, else one never used, else any whose loop has ended, by itself or with its thread. So
+ * a server that starts workers anew for ever needs no more slots than workers, and what a
+ * slot has counted is read, as a rule, before it goes on for another loop. It comes back as
+ * ATTENDED|RECORDING, which nobody takes, with its counters left as they are; the caller is
+ * its writer until it stores another state. NULL when all are taken.
  */
+#define SLOTS_REST_NS 60000000000ull
 struct segment_slot *
-slots_claim(const struct segment *segment, uint32_t thread, uint32_t kind);
+slots_claim(
+	const struct segment *segment, uint32_t thread, uint32_t kind, uint64_t now_ns);
 
 /* The same for a slot never used before in this segment, at index `wish` if it can be. */
 struct segment_slot *
 slots_claim_unused(const struct segment *segment, uint32_t wish);
 
-/* The writer adds an iteration from since_ns to now_ns, `nested_ns` of it nested waits. */
-void
-slots_record(struct segment_slot *slot, uint64_t since_ns, uint64_t now_ns,
-	uint64_t nested_ns);
-
 /* The writer makes the thread record the slot's own if the one that it had has died. */
 void
 slots_adopt(const struct segment *segment, struct segment_slot *slot, uint32_t thread);
 
-/* The writer has changed what readers must not take half of. */
+/* The writer puts the iteration that it has just counted, a long one, into the ring. */
 void
-slots_count_update(struct segment_slot *slot);
+slots_record_long(struct segment_slot *slot, uint64_t since_ns, uint64_t length_ns,
+	uint64_t nested_ns);
+
+/* The writer adds an iteration from since_ns to now_ns, `nested_ns` of it nested waits. */
+static inline void
+slots_record(
+	struct segment_slot *slot, uint64_t since_ns, uint64_t now_ns, uint64_t nested_ns)
+{
+	uint64_t length_ns;
+
+	/* Two threads' clock readings may come in the other order than their edges. */
+	if (__builtin_expect(now_ns < since_ns, 0))
+		now_ns = since_ns;
+	length_ns = now_ns - since_ns;
+	__atomic_store_n(&slot->iterations, slot->iterations + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->active_ns, slot->active_ns + length_ns, __ATOMIC_RELAXED);
+	if (length_ns > slot->max_ns)
+		__atomic_store_n(&slot->max_ns, length_ns, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->last_ns, now_ns, __ATOMIC_RELAXED);
+	histogram_record(&slot->iteration, length_ns);
+	if (__builtin_expect(length_ns >= SEGMENT_LONG_NS, 0))
+		slots_record_long(slot, since_ns, length_ns, nested_ns);
+}
+
+/* The writer has changed what readers must not take half of. */
+static inline void
+slots_count_update(struct segment_slot *slot)
+{
+	/* Whoever sees it sees what was written before. */
+	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELEASE);
+}
 
 /* End being the slot's writer, after an update: in the state that it is in by now, or in that
  * one whatever it is. */
-void
-slots_release(struct segment_slot *slot);
+static inline void
+slots_release(struct segment_slot *slot)
+{
+	slots_count_update(slot);
+	__atomic_fetch_and(&slot->state, ~SEGMENT_RECORDING, __ATOMIC_RELEASE);
+}
+
 void
 slots_give(struct segment_slot *slot, uint64_t state);
 

@@ -16,11 +16,13 @@
 /* Registers by their DWARF numbers. On x86-64: rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp,
  * r8 to r15, and the return address; on aarch64: x0 to x30, sp, and the pc behind them. */
 #if defined(__x86_64__)
+#define UNWIND_RED_ZONE 128 /* bytes below the stack pointer that are a function's own */
 #define UNWIND_REGISTERS 17
 #define UNWIND_FP 6
 #define UNWIND_SP 7
 #define UNWIND_PC 16
 #elif defined(__aarch64__)
+#define UNWIND_RED_ZONE 0
 #define UNWIND_REGISTERS 33
 #define UNWIND_FP 29
 #define UNWIND_SP 31

@@ -9,7 +9,10 @@
 #include "probes/loops.h"
 
 #define TLS __thread __attribute__((tls_model("initial-exec")))
+#define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+#define HOT inline __attribute__((always_inline)) /* in every wait call */
+#define COLD __attribute__((cold, noinline))
 
 #define WAITS_EPOLL 2
 #define WAITS_SITE 16
@@ -57,33 +60,47 @@ waits_start(const struct waits_calls *waits_calls)
 	calls = *waits_calls;
 }
 
-/* The thread's state, taken for the wrapper at `frame`; NULL when nothing is recorded. A
- * frame below the one at work is a signal handler's; one above it tells that the handler
- * left that one by longjmp. */
-static struct thread *
-take(uintptr_t frame)
+/* Be at work for the wrapper at `frame`. */
+static HOT struct thread *
+keep(struct thread *thread, uintptr_t frame)
 {
-	struct thread *thread = &self;
-	uint32_t epoch = loops_epoch();
-
-	if (unlikely(!epoch))
-		return NULL;
-	if (unlikely(thread->busy && frame < thread->busy && thread->epoch == epoch))
-		return NULL;
-	if (unlikely(thread->epoch != epoch)) {
-		memset(thread, 0, sizeof(*thread));
-		thread->epoch = epoch;
-	}
 	thread->busy = frame;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	return thread;
 }
 
-static void
+static HOT void
 give(struct thread *thread)
 {
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	thread->busy = 0;
+}
+
+/* Tell whether nothing is in the way of taking the thread's state. */
+static HOT int
+is_free(const struct thread *thread)
+{
+	return loops_is_process(thread->epoch) && !thread->busy;
+}
+
+/* The thread's state, taken for the wrapper at `frame`; NULL when nothing is recorded. A
+ * frame below the one at work is a signal handler's; one above it tells that the handler
+ * left that one by longjmp. */
+static COLD struct thread *
+take(uintptr_t frame)
+{
+	struct thread *thread = &self;
+	uint32_t epoch = loops_epoch();
+
+	if (!epoch)
+		return NULL;
+	if (thread->busy && frame < thread->busy && thread->epoch == epoch)
+		return NULL;
+	if (thread->epoch != epoch) {
+		memset(thread, 0, sizeof(*thread));
+		thread->epoch = epoch;
+	}
+	return keep(thread, frame);
 }
 
 static struct loop_ref
@@ -93,7 +110,7 @@ refer(struct loop *loop)
 }
 
 /* The loop, or NULL if it is over. */
-static struct loop *
+static HOT struct loop *
 deref(struct loop_ref *ref)
 {
 	if (ref->loop && loop_life(ref->loop) != ref->life)
@@ -226,8 +243,35 @@ find_loop(struct thread *thread, struct wait *wait, uint32_t kind, intptr_t key,
 	return loop;
 }
 
-/* The thread attends the loop, be it its own or one nested in that. Returns whether it is
- * counted there. */
+/* A wait for something else begins in the loop's iteration, or ends with 0. */
+static void
+mark_nested(struct loop *outer, uint64_t since_ns)
+{
+	__atomic_store_n(&loop_slot(outer)->nested_since_ns, since_ns, __ATOMIC_RELAXED);
+}
+
+/* The wait blocks the thread's own loop. */
+static void
+block_own(const struct thread *thread, struct wait *wait)
+{
+	wait->outer = thread->own;
+	mark_nested(wait->outer.loop, wait->begin_ns);
+}
+
+/* The thread waits in the loop. Returns whether it is counted there. */
+static HOT int
+wait_in(struct thread *thread, struct wait *wait, struct loop *loop)
+{
+	if (unlikely(!loop_attend(loop, &thread->record, wait->begin_ns)))
+		return 0;
+	wait->loop = loop;
+	thread->waiting.loop = loop;
+	thread->waiting.life = loop_life(loop);
+	thread->waiting_frame = wait->frame;
+	return 1;
+}
+
+/* The same, be it the thread's own loop or one nested in that. */
 static int
 attend(struct thread *thread, struct wait *wait, struct loop *loop)
 {
@@ -236,17 +280,12 @@ attend(struct thread *thread, struct wait *wait, struct loop *loop)
 	if (!own)
 		thread->own = refer(loop);
 	if (own && own != loop) {
-		wait->outer = thread->own;
+		block_own(thread, wait);
 		thread->inner = refer(loop);
 	} else if (deref(&thread->inner)) {
 		loop_rest(thread->inner.loop);
 	}
-	if (!loop_attend(loop, &thread->record, wait->begin_ns))
-		return 0;
-	wait->loop = refer(loop);
-	thread->waiting = wait->loop;
-	thread->waiting_frame = wait->frame;
-	return 1;
+	return wait_in(thread, wait, loop);
 }
 
 /* A wait is called inside one of this thread that has not returned. Returns 0 if a signal
@@ -273,13 +312,6 @@ leave_earlier(struct thread *thread, uint32_t kind, intptr_t key, uintptr_t fram
 	return 1;
 }
 
-/* A wait for something else begins in the loop's iteration, or ends with 0. */
-static void
-mark_nested(struct loop *outer, uint64_t since_ns)
-{
-	__atomic_store_n(&loop_slot(outer)->nested_since_ns, since_ns, __ATOMIC_RELAXED);
-}
-
 /* Wait for what is no loop of ours, but may become one, or has just become one by another
  * thread. */
 static void
@@ -301,7 +333,7 @@ wait_outside(struct thread *thread, struct wait *wait, uint32_t kind, intptr_t k
 		return;
 	}
 	if (deref(&thread->own))
-		wait->outer = thread->own;
+		block_own(thread, wait);
 	count_other(kind);
 }
 
@@ -311,8 +343,22 @@ waits_hold(void)
 	self.held = 1;
 }
 
-void
-waits_enter(struct wait *wait, uint32_t kind, intptr_t key, unsigned descriptors,
+/* Fill in what is known of the wait call. */
+static HOT void
+begin_wait(const struct thread *thread, struct wait *wait, int64_t timeout_ns,
+	uintptr_t frame)
+{
+	wait->loop = NULL;
+	wait->outer.loop = NULL;
+	wait->candidate = NULL;
+	wait->timeout_ns = timeout_ns;
+	wait->frame = frame;
+	wait->epoch = thread->epoch;
+}
+
+/* A wait begins, whatever it is. */
+static COLD void
+enter(struct wait *wait, uint32_t kind, intptr_t key, unsigned descriptors,
 	int64_t timeout_ns, uintptr_t frame)
 {
 	struct thread *thread = take(frame);
@@ -321,34 +367,62 @@ waits_enter(struct wait *wait, uint32_t kind, intptr_t key, unsigned descriptors
 	wait->frame = 0;
 	if (!thread)
 		return;
-	if (unlikely(thread->waiting.loop || thread->early) &&
+	if ((thread->waiting.loop || thread->early) &&
 		!leave_earlier(thread, kind, key, frame)) {
 		count_other(kind);
 		give(thread);
 		return;
 	}
-	if (unlikely(thread->held)) {
+	if (thread->held) {
 		thread->held = 0;
 		calls.settle();
 	}
-	wait->loop.loop = NULL;
-	wait->outer.loop = NULL;
-	wait->candidate = NULL;
-	wait->frame = frame;
-	wait->epoch = thread->epoch;
-	wait->timeout_ns = timeout_ns;
+	begin_wait(thread, wait, timeout_ns, frame);
 	loop = find_loop(thread, wait, kind, key, descriptors);
 	if (loop || wait->candidate || thread->own.loop)
 		wait->begin_ns = calls.clock_ns();
 	if (!loop || !attend(thread, wait, loop))
 		wait_outside(thread, wait, kind, key);
-	if (unlikely(wait->outer.loop))
-		mark_nested(wait->outer.loop, wait->begin_ns);
 	give(thread);
 }
 
+/* Tell whether it is what nearly all waits are: for the thread's own loop, which is the one
+ * that it has waited for before, with nothing else going on. */
+static HOT int
+is_usual(struct thread *thread, uint32_t kind, intptr_t key)
+{
+	return thread->last_key == key && thread->last_kind == kind &&
+	       thread->own.loop == thread->last.loop &&
+	       thread->own.life == thread->last.life && deref(&thread->own) &&
+	       !thread->inner.loop && !thread->waiting.loop && !thread->early &&
+	       !thread->held;
+}
+
+void
+waits_enter(struct wait *wait, uint32_t kind, intptr_t key, unsigned descriptors,
+	int64_t timeout_ns, uintptr_t frame)
+{
+	struct thread *thread = &self;
+
+	/* What enter() comes to, for the usual wait. */
+	if (likely(is_free(thread))) {
+		keep(thread, frame);
+		if (likely(is_usual(thread, kind, key))) {
+			begin_wait(thread, wait, timeout_ns, frame);
+			wait->begin_ns = calls.clock_ns();
+			if (unlikely(!wait_in(thread, wait, thread->own.loop)))
+				wait_outside(thread, wait, thread->last_kind,
+					thread->last_key);
+			give(thread);
+			return;
+		}
+		give(thread);
+	}
+	enter(wait, kind, key, descriptors, timeout_ns, frame);
+}
+
 /* Keep what the wait says of the kernel and of the load. */
-static void
+static HOT void
 add_result(struct loop *loop, const struct wait *wait, uint64_t now_ns, int result)
 {
 	struct segment_slot *slot = loop_slot(loop);
@@ -380,30 +454,10 @@ leave_outside(struct thread *thread, struct wait *wait, uint64_t now_ns, int res
 	wait->candidate->leave_ns = now_ns;
 }
 
-void
-waits_leave(struct wait *wait, int result)
+/* Come back from what is no loop, or nested in one. */
+static COLD void
+leave_other(struct thread *thread, struct wait *wait, uint64_t now_ns, int result)
 {
-	struct thread *thread;
-	uint64_t now_ns;
-
-	if (!wait->frame || !(wait->loop.loop || wait->outer.loop || wait->candidate))
-		return;
-	thread = take(wait->frame);
-	if (!thread)
-		return;
-	/* In a child that was forked inside the wait, the wait was the parent's. */
-	if (unlikely(thread->epoch != wait->epoch)) {
-		give(thread);
-		return;
-	}
-	now_ns = calls.clock_ns();
-	if (wait->loop.loop && thread->waiting.loop == wait->loop.loop) {
-		thread->waiting.loop = NULL;
-		if (deref(&wait->loop)) {
-			add_result(wait->loop.loop, wait, now_ns, result);
-			loop_unattend(wait->loop.loop, now_ns, result <= 0);
-		}
-	}
 	if (wait->candidate)
 		leave_outside(thread, wait, now_ns, result);
 	if (deref(&wait->outer)) {
@@ -412,6 +466,35 @@ waits_leave(struct wait *wait, int result)
 			__ATOMIC_RELAXED);
 		mark_nested(wait->outer.loop, 0);
 	}
+}
+
+void
+waits_leave(struct wait *wait, int result)
+{
+	struct thread *thread = &self;
+	uint64_t now_ns;
+
+	if (!wait->frame || !(wait->loop || wait->outer.loop || wait->candidate))
+		return;
+	if (likely(is_free(thread)))
+		keep(thread, wait->frame);
+	else if (!take(wait->frame))
+		return;
+	/* In a child that was forked inside the wait, the wait was the parent's. */
+	if (unlikely(thread->epoch != wait->epoch)) {
+		give(thread);
+		return;
+	}
+	now_ns = calls.clock_ns();
+	if (likely(wait->loop && thread->waiting.loop == wait->loop)) {
+		if (likely(deref(&thread->waiting))) {
+			add_result(wait->loop, wait, now_ns, result);
+			loop_unattend(wait->loop, now_ns, result <= 0);
+		}
+		thread->waiting.loop = NULL;
+	}
+	if (unlikely(wait->candidate || wait->outer.loop))
+		leave_other(thread, wait, now_ns, result);
 	give(thread);
 }
 

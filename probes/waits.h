@@ -46,7 +46,7 @@ struct loop_ref {
 
 /* A wait call under way, on the wrapper's stack. */
 struct wait {
-	struct loop_ref loop;  /* in which the thread is counted as a waiter, or NULL */
+	struct loop *loop;     /* in which the thread is counted as a waiter, or NULL */
 	struct loop_ref outer; /* whose iteration the wait blocks, or NULL */
 	struct candidate *candidate;
 	intptr_t

@@ -83,6 +83,19 @@ START_TEST(torn_readings_count_nothing_twice)
 	ck_assert_uint_eq(loop_view().total->iterations, 4);
 	ck_assert_uint_ge(loop_view().total->active_ns, 1180 * MS);
 	ck_assert_uint_le(loop_view().total->active_ns, 1201 * MS);
+
+	/* A sum without its count. */
+	loop_iterate(MS, 300 * MS);
+	slot.iteration.counts[histogram_index(300 * MS)]--;
+	reading.torn = true;
+	loop_look();
+	ck_assert_uint_eq(loop_view().total->iterations, 4);
+	slot.iteration.counts[histogram_index(300 * MS)]++;
+	reading.torn = false;
+	loop_look();
+	ck_assert_uint_eq(loop_view().total->iterations, 5);
+	loop_look();
+	ck_assert_uint_eq(loop_view().total->iterations, 5);
 }
 END_TEST
 
@@ -225,6 +238,7 @@ START_TEST(sums_that_do_not_fit_the_counts_are_made_to)
 	ck_assert_uint_ge(result.delta.active_ns, 10 * MS * 97 / 100);
 	ck_assert_uint_le(result.delta.active_ns, 10 * MS);
 	ck_assert_double_le(histogram_half_squares(&result.delta.iteration), 0.000052);
+	ck_assert_uint_eq(histogram_total(&loop_view().total->iteration), 1);
 }
 END_TEST
 
@@ -264,6 +278,8 @@ START_TEST(random_bytes_do_no_harm)
 		ck_assert_uint_le(account.life_ns, reading.budget_ns);
 		ck_assert_uint_le(
 			loop_view().total->active_ns, loop_view().total->life_ns);
+		ck_assert_uint_eq(histogram_total(&loop_view().total->iteration),
+			loop_view().total->iterations);
 	}
 }
 END_TEST

@@ -237,7 +237,9 @@ look_and_listen(uint64_t now_ns)
 	ssize_t n;
 
 	dup2(fd, STDERR_FILENO);
-	alerting_look(alerting, now_ns);
+	alerting_begin_look(alerting, now_ns);
+	while (alerting_look_on(alerting))
+		;
 	dup2(saved, STDERR_FILENO);
 	close(saved);
 	n = pread(fd, text, sizeof(text) - 1, 0);

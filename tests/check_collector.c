@@ -301,8 +301,8 @@ START_TEST(a_child_may_have_its_first_loop_when_the_parent_is_long_gone)
 	stage_run_until_targets(1);
 	stage_run_for(50 * MS);
 	ck_assert_uint_eq(stage_show().processes, 0);
-	writer_let_child_claim(&writer, 3);
-	writer_begin(&writer, 0, 3, -1);
+	writer_let_child_claim(&writer, 1);
+	writer_begin(&writer, 0, 1, -1);
 	writer_iterate(&writer, 0, MS);
 	ck_assert_uint_eq(stage_show().processes, 1);
 	ck_assert_uint_eq(stage_show().loops, 1);

@@ -361,33 +361,120 @@ END_TEST
 
 START_TEST(merging_is_recording_both_and_subtracting_undoes_it)
 {
-	struct histogram a = {0}, b = {0}, both = {0}, difference;
-	struct band_histogram band_a = {0}, band_b = {0}, band_both = {0},
-			      band_difference;
+	struct histogram a = {0}, b = {0}, both = {0}, sum;
+	struct band_histogram band_a = {0}, band_b = {0}, band_both = {0}, band_sum;
 
 	for (int i = 0; i < 20000; i++) {
-		uint64_t ns = i % 50 ? random_duration() : random_u64() >> 8;
+		uint64_t ns = i % 50 ? random_duration() : i % 40 ? random_u64() >> 8 : 0;
 
 		histogram_record(i % 3 ? &a : &b, ns);
 		histogram_record(&both, ns);
 		band_histogram_record(i % 3 ? &band_a : &band_b, ns);
 		band_histogram_record(&band_both, ns);
 	}
-	histogram_subtract(&both, &b, &difference);
-	ck_assert_mem_eq(&difference, &a, sizeof(a));
-	histogram_add(&a, &b);
-	ck_assert_mem_eq(&a, &both, sizeof(a));
-	band_histogram_subtract(&band_both, &band_b, &band_difference);
-	ck_assert_mem_eq(&band_difference.counts, &band_a.counts, sizeof(band_a.counts));
-	band_histogram_add(&band_a, &band_b);
-	ck_assert_mem_eq(&band_a.counts, &band_both.counts, sizeof(band_a.counts));
+	sum = a;
+	histogram_add(&sum, &b);
+	ck_assert_mem_eq(&sum, &both, sizeof(sum));
+	histogram_subtract(&sum, &b);
+	ck_assert_mem_eq(&sum, &a, sizeof(sum));
+	band_sum = band_a;
+	band_histogram_add(&band_sum, &band_b);
+	ck_assert_mem_eq(&band_sum, &band_both, sizeof(band_sum));
+	band_histogram_subtract(&band_sum, &band_b);
+	ck_assert_mem_eq(&band_sum, &band_a, sizeof(band_sum));
+}
+END_TEST
+
+/* Record some more durations, of which few or many share a band, and the first is nothing. */
+static void
+record_some(unsigned count, struct histogram *h, struct band_histogram *bands)
+{
+	for (unsigned i = 0; i < count; i++) {
+		unsigned shift = i % 5 ? 16 + (unsigned)(random_u64() % 48) : 16;
+		uint64_t ns = i ? random_u64() >> shift : 0;
+
+		histogram_record(h, ns);
+		band_histogram_record(bands, ns);
+	}
+}
+
+START_TEST(what_is_taken_is_what_was_recorded_since_the_last_time)
+{
+	struct histogram now = {0}, before = {0}, sum = {0};
+	struct band_histogram bands_now = {0}, bands_before = {0}, bands_sum = {0};
+
+	for (unsigned round = 0; round < 300; round++) {
+		struct histogram delta = {0}, recorded = {0};
+		struct band_histogram bands_delta = {0}, bands_recorded = {0};
+		uint8_t bands[HISTOGRAM_BANDS];
+		unsigned count, expected = 0;
+
+		record_some(round % 40, &recorded, &bands_recorded);
+		histogram_add(&now, &recorded);
+		band_histogram_add(&bands_now, &bands_recorded);
+		count = histogram_take(&before, &now, round % 2, &delta, bands);
+		band_histogram_take(&bands_before, &bands_now, &bands_delta);
+		ck_assert_mem_eq(&delta, &recorded, sizeof(delta));
+		ck_assert_mem_eq(&before, &now, sizeof(before));
+		ck_assert_mem_eq(&bands_delta, &bands_recorded, sizeof(bands_delta));
+		ck_assert_mem_eq(&bands_before, &bands_now, sizeof(bands_before));
+		for (unsigned i = 0; i < HISTOGRAM_BANDS; i++)
+			if (bands_recorded.counts[i])
+				ck_assert_uint_eq(bands[expected++], i);
+		ck_assert_uint_eq(count, expected);
+		histogram_add(&sum, &delta);
+		band_histogram_add(&bands_sum, &bands_delta);
+	}
+	ck_assert_mem_eq(&sum, &now, sizeof(sum));
+	ck_assert_mem_eq(&bands_sum, &bands_now, sizeof(bands_sum));
+}
+END_TEST
+
+START_TEST(what_a_stranger_takes_back_is_nothing_and_is_not_given_twice)
+{
+	static const uint64_t counts[] = {5, 7, 1, 3}, taken[] = {5, 2, 0, 2};
+	struct histogram now = {0}, before = {0};
+	uint8_t bands[HISTOGRAM_BANDS];
+
+	/* Each bucket by itself: its band's sum stays as it was. */
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+		for (unsigned j = 0; j < 4; j++) {
+			struct histogram delta = {0};
+
+			now.counts[i] = counts[j];
+			ck_assert_uint_eq(
+				histogram_take(&before, &now, false, &delta, bands), 1);
+			ck_assert_uint_eq(bands[0], histogram_band(i));
+			ck_assert_uint_eq(delta.counts[i], taken[j]);
+			ck_assert_uint_eq(histogram_total(&delta), taken[j]);
+			ck_assert_mem_eq(&before, &now, sizeof(before));
+		}
+}
+END_TEST
+
+START_TEST(the_next_number_is_found_wherever_it_is)
+{
+	uint64_t numbers[40] = {0};
+
+	for (size_t count = 0; count <= 40; count++)
+		for (size_t from = 0; from <= count; from++) {
+			ck_assert_uint_eq(histogram_next(numbers, from, count), count);
+			for (size_t at = 0; at < 40; at++) {
+				size_t next = at >= from && at < count ? at : count;
+
+				numbers[at] = 1ull << (at + from) % 64;
+				ASSERT_OFTEN(
+					histogram_next(numbers, from, count) == next);
+				numbers[at] = 0;
+			}
+		}
 }
 END_TEST
 
 START_TEST(counts_of_strangers_saturate_and_never_go_negative)
 {
-	struct histogram ones, sum, less = {0}, delta;
-	struct band_histogram band_ones, band_sum;
+	struct histogram ones, sum, less = {0};
+	struct band_histogram band_ones, band_sum, band_less = {0};
 	double q[] = {0, 0.5, 0.99, 1}, answers[4];
 	uint64_t limits[] = {0, 1, 953, 100000000, UINT64_MAX}, excess[5];
 
@@ -414,9 +501,14 @@ START_TEST(counts_of_strangers_saturate_and_never_go_negative)
 	ck_assert(!isnan(band_histogram_quantile(&band_ones, 0.5)));
 
 	histogram_record(&less, 5000000);
-	histogram_subtract(&less, &ones, &delta);
-	ck_assert_uint_eq(histogram_total(&delta), 0);
-	ck_assert(histogram_squares(&delta) == 0);
+	histogram_subtract(&less, &ones);
+	ck_assert_uint_eq(histogram_total(&less), 0);
+	ck_assert_double_eq(histogram_sum_seconds(&less), 0);
+	ck_assert(histogram_squares(&less) == 0);
+	band_histogram_record(&band_less, 5000000);
+	band_histogram_subtract(&band_less, &band_ones);
+	ck_assert_uint_eq(band_histogram_total(&band_less), 0);
+	ck_assert_uint_eq(band_less.sum_ns, 0);
 }
 END_TEST
 
@@ -483,6 +575,10 @@ main(void)
 	tcase_add_loop_test(tcase, quantiles_by_count_are_within_the_error, 0, KINDS);
 	tcase_add_test(tcase, sums_and_squares_are_exact);
 	tcase_add_test(tcase, merging_is_recording_both_and_subtracting_undoes_it);
+	tcase_add_test(tcase, what_is_taken_is_what_was_recorded_since_the_last_time);
+	tcase_add_test(
+		tcase, what_a_stranger_takes_back_is_nothing_and_is_not_given_twice);
+	tcase_add_test(tcase, the_next_number_is_found_wherever_it_is);
 	tcase_add_test(tcase, counts_of_strangers_saturate_and_never_go_negative);
 	tcase_add_test(tcase, what_is_at_most_so_long_is_counted_exactly_at_edges);
 	tcase_add_test(tcase, the_top_bucket_holds_the_longest);

@@ -179,6 +179,39 @@ START_TEST(a_loop_that_rests_is_attended_by_nobody_and_not_late)
 }
 END_TEST
 
+/* How many the segment has counted since the last look. */
+static uint32_t
+new_wakes(void)
+{
+	static uint32_t known;
+	uint32_t before = known;
+
+	known = segment.header->wakes;
+	return known - before;
+}
+
+START_TEST(a_loop_says_that_it_begins_and_once_a_round_that_it_wakes)
+{
+	const uint64_t round_ns = 1ull << SEGMENT_ROUND_SHIFT;
+	struct loop *loop;
+
+	ck_assert_uint_ne(new_wakes(), 0);
+	loop = make(EPOLL, 7);
+	ck_assert_uint_eq(new_wakes(), 1);
+	wait_in(loop, 2000, 4 * round_ns);
+	ck_assert_uint_eq(new_wakes(), 1);
+	ck_assert_uint_eq(loop_slot(loop)->round, 4);
+	for (int i = 1; i < 10; i++)
+		wait_in(loop, 4 * round_ns + 1000 * i, 4 * round_ns + 1000 * i + 500);
+	ck_assert_uint_eq(new_wakes(), 0);
+	wait_in(loop, 5 * round_ns - 500, 5 * round_ns);
+	ck_assert_uint_eq(new_wakes(), 1);
+	ck_assert_uint_eq(loop_slot(loop)->round, 5);
+	loop_attend(loop, &self, 6 * round_ns);
+	ck_assert_uint_eq(new_wakes(), 0);
+}
+END_TEST
+
 START_TEST(epoll_loops_are_found_by_their_descriptor_and_others_are_not)
 {
 	struct loop *loop = make(EPOLL, 7);
@@ -367,6 +400,20 @@ START_TEST(loops_move_to_another_segment_with_all_their_counts)
 }
 END_TEST
 
+START_TEST(that_it_wakes_is_news_in_the_segment_that_it_has_moved_to)
+{
+	const uint64_t now_ns = 9ull << SEGMENT_ROUND_SHIFT;
+	struct loop *loop = make(EPOLL, 7);
+	struct segment next = scene_segment(SLOTS);
+
+	wait_in(loop, 2000, now_ns);
+	loops_move(&next);
+	wait_in(loop, now_ns + 1000, now_ns + 2000);
+	ck_assert_ptr_eq(loop_slot(loop), &next.slots[0]);
+	ck_assert_uint_eq(next.header->wakes, 2);
+}
+END_TEST
+
 START_TEST(a_loop_moves_although_a_new_one_has_taken_its_place)
 {
 	struct loop *loop = make(EPOLL, 7);
@@ -404,6 +451,7 @@ loops_suite(void)
 		edges, threads_that_waited_before_there_was_a_loop_are_waiters_of_it);
 	tcase_add_test(edges, waiters_of_another_instance_or_process_are_none_of_a_loop);
 	tcase_add_test(edges, a_loop_that_rests_is_attended_by_nobody_and_not_late);
+	tcase_add_test(edges, a_loop_says_that_it_begins_and_once_a_round_that_it_wakes);
 	suite_add_tcase(suite, edges);
 	tcase_add_checked_fixture(table, set_up, NULL);
 	tcase_add_test(
@@ -419,6 +467,7 @@ loops_suite(void)
 	suite_add_tcase(suite, table);
 	tcase_add_checked_fixture(move, set_up, NULL);
 	tcase_add_test(move, loops_move_to_another_segment_with_all_their_counts);
+	tcase_add_test(move, that_it_wakes_is_news_in_the_segment_that_it_has_moved_to);
 	tcase_add_test(move, a_loop_moves_although_a_new_one_has_taken_its_place);
 	suite_add_tcase(suite, move);
 	return suite;

@@ -142,6 +142,28 @@ START_TEST(many_restarts_count_nothing_twice)
 }
 END_TEST
 
+START_TEST(a_registration_does_not_store_half_of_what_others_did)
+{
+	struct writer writer = stage_writer(), other;
+
+	writer_begin(&writer, 0, 0, -1);
+	iterate(&writer, 10);
+	ck_assert_uint_eq(stage_show().iterations, 10);
+	iterate(&writer, 5);
+	collector_read(stage.collector);
+	while (collector_save_more(stage.collector))
+		;
+	other = stage_writer();
+	stage_store(&writer);
+	stage_store(&other);
+	stage_kill();
+	stage_open();
+	ck_assert_uint_eq(stage_show().iterations, 15);
+	writer_free(&other);
+	writer_free(&writer);
+}
+END_TEST
+
 START_TEST(what_a_process_did_before_it_died_without_a_daemon_is_counted)
 {
 	struct writer writer = stage_writer();
@@ -405,6 +427,7 @@ main(void)
 	tcase_add_test(
 		tcase, iterations_are_counted_once_whether_they_were_stored_or_not);
 	tcase_add_test(tcase, many_restarts_count_nothing_twice);
+	tcase_add_test(tcase, a_registration_does_not_store_half_of_what_others_did);
 	tcase_add_test(
 		tcase, what_a_process_did_before_it_died_without_a_daemon_is_counted);
 	tcase_add_test(tcase, an_iteration_that_lasts_goes_on_and_is_counted_once);

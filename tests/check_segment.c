@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <check.h>
@@ -47,7 +48,7 @@ START_TEST(the_layout_is_the_documented_one)
 	ck_offset(segment_header, dropped_threads, 232);
 	ck_offset(segment_header, other_waits, 240);
 	ck_offset(segment_header, helper, 272);
-	ck_offset(segment_header, reserved, 276);
+	ck_offset(segment_header, wakes, 276);
 
 	ck_assert_uint_eq(sizeof(struct segment_thread), 64);
 	ck_offset(segment_thread, lock, 0);
@@ -301,6 +302,29 @@ START_TEST(nobody_takes_a_page_away_that_is_sealed_against_future_writes)
 }
 END_TEST
 
+START_TEST(looks_at_slots_that_were_never_read_fill_no_holes)
+{
+	struct stat before, after;
+	uint64_t state, sequence, round;
+
+	ck_assert_int_eq(
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE),
+		0);
+	reader_free(reader);
+	reader = reader_new(fd, &header);
+	ck_assert_ptr_nonnull(reader);
+	ck_assert_int_eq(fstat(fd, &before), 0);
+	ck_assert_int_eq(reader_peek_state(reader, 5, &state, &sequence), 0);
+	ck_assert_int_eq(reader_peek_round(reader, 6, &round), 0);
+	ck_assert_int_eq(reader_peek_used_slot(reader, 7, &copy), 0);
+	ck_assert_int_eq(
+		reader_read_slot(reader, 8, 1, READER_TRIES, &copy), READER_SAME);
+	ck_assert_uint_eq(state | sequence | round | copy.born_ns, 0);
+	ck_assert_int_eq(fstat(fd, &after), 0);
+	ck_assert_int_eq(after.st_blocks, before.st_blocks);
+}
+END_TEST
+
 START_TEST(a_short_file_is_an_error)
 {
 	ck_assert_int_eq(ftruncate(fd, 8192 + 100), 0);
@@ -388,6 +412,7 @@ main(void)
 	tcase_add_test(
 		reading, a_slot_that_stays_in_writing_is_left_alone_or_taken_as_it_is);
 	tcase_add_loop_test(reading, quick_looks_show_what_stands_there_now, 0, 2);
+	tcase_add_test(reading, looks_at_slots_that_were_never_read_fill_no_holes);
 	tcase_add_test(
 		reading, nobody_takes_a_page_away_that_is_sealed_against_future_writes);
 	tcase_add_test(reading, a_short_file_is_an_error);

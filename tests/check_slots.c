@@ -15,6 +15,7 @@
 
 #define SLOTS SEGMENT_SLOTS_DEFAULT
 #define EPOLL SEGMENT_KIND_EPOLL
+#define NOW_NS 3000 /* as soon as the loop before */
 #define WRITING (SEGMENT_ATTENDED | SEGMENT_RECORDING | 1)
 
 static struct segment segment;
@@ -48,7 +49,7 @@ static void
 claim_slot(void *arg)
 {
 	claim_thread(NULL);
-	last->slot = slots_claim(&segment, (uint32_t)last->record, last->kind);
+	last->slot = slots_claim(&segment, (uint32_t)last->record, last->kind, NOW_NS);
 	if (!last->slot)
 		return;
 	last->slot->thread = (uint32_t)last->record;
@@ -189,11 +190,54 @@ START_TEST(a_thread_gets_back_the_slot_that_its_last_loop_of_the_kind_has_left)
 	last->slot->ended_ns = 1600;
 	scene_in_thread(claim_slot, &ended);
 	ck_assert_ptr_eq(last->slot, &segment.slots[1]);
-	slot = slots_claim(&segment, 0, EPOLL);
+	slot = slots_claim(&segment, 0, EPOLL, NOW_NS);
 	ck_assert_ptr_eq(slot, &segment.slots[0]);
 	ck_assert_uint_eq(slot->iterations, 1);
 	ck_assert_uint_eq(slot->past_life_ns, 600);
-	ck_assert_ptr_eq(slots_claim(&segment, 0, SEGMENT_KIND_POLL), &segment.slots[2]);
+	ck_assert_ptr_eq(
+		slots_claim(&segment, 0, SEGMENT_KIND_POLL, NOW_NS), &segment.slots[2]);
+}
+END_TEST
+
+START_TEST(a_slot_whose_loop_has_ended_some_time_ago_is_used_first)
+{
+	const uint64_t states[] = {0, SEGMENT_ATTENDED, 2000};
+	/* The end of a loop that nobody has ended is that of its last wait. */
+	const uint64_t ends_ns[] = {1600, 1500, 2000};
+	uint64_t state = states[_i], end_ns = ends_ns[_i];
+
+	scene_in_thread(claim_slot, &state);
+	last->slot->ended_ns = state ? 0 : end_ns;
+	ck_assert_ptr_eq(slots_claim(&segment, 1, EPOLL, end_ns - 1), &segment.slots[1]);
+	ck_assert_ptr_eq(slots_claim(&segment, 1, EPOLL, end_ns + SLOTS_REST_NS - 1),
+		&segment.slots[2]);
+	ck_assert_ptr_eq(slots_claim(&segment, 1, EPOLL, end_ns + SLOTS_REST_NS),
+		&segment.slots[0]);
+	ck_assert_uint_eq(segment.slots[0].iterations, 1);
+	ck_assert_uint_eq(segment.slots[0].past_life_ns, end_ns - 1000);
+	ck_assert_ptr_eq(slots_claim(&segment, 1, EPOLL, end_ns + SLOTS_REST_NS),
+		&segment.slots[3]);
+}
+END_TEST
+
+START_TEST(a_loop_that_may_go_on_without_its_first_thread_keeps_its_slot)
+{
+	const uint64_t states[] = {SEGMENT_ATTENDED | 1, WRITING};
+	uint64_t state = states[_i];
+
+	scene_in_thread(claim_slot, &state);
+	ck_assert_ptr_eq(
+		slots_claim(&segment, 1, EPOLL, 3 * SLOTS_REST_NS), &segment.slots[1]);
+}
+END_TEST
+
+START_TEST(a_loop_that_does_nothing_for_long_keeps_its_slot)
+{
+	uint64_t state = SEGMENT_ATTENDED | 1;
+
+	claim_slot(&state);
+	ck_assert_ptr_eq(
+		slots_claim(&segment, 1, EPOLL, 3 * SLOTS_REST_NS), &segment.slots[1]);
 }
 END_TEST
 
@@ -217,8 +261,9 @@ START_TEST(a_loop_may_find_no_slot)
 	int record = slots_claim_thread(&segment);
 
 	for (uint32_t i = 0; i < SLOTS; i++)
-		slots_claim(&segment, (uint32_t)record, EPOLL)->thread = (uint32_t)record;
-	ck_assert_ptr_null(slots_claim(&segment, (uint32_t)record, EPOLL));
+		slots_claim(&segment, (uint32_t)record, EPOLL, NOW_NS)->thread =
+			(uint32_t)record;
+	ck_assert_ptr_null(slots_claim(&segment, (uint32_t)record, EPOLL, NOW_NS));
 }
 END_TEST
 
@@ -241,7 +286,7 @@ END_TEST
 
 START_TEST(a_slot_that_is_written_says_so_until_it_is_released)
 {
-	struct segment_slot *slot = slots_claim(&segment, 0, EPOLL);
+	struct segment_slot *slot = slots_claim(&segment, 0, EPOLL, NOW_NS);
 	uint64_t sequence = slot->sequence;
 
 	slot->state = WRITING;
@@ -254,7 +299,8 @@ END_TEST
 START_TEST(a_recorded_iteration_is_in_every_sum)
 {
 	int record = slots_claim_thread(&segment);
-	struct segment_slot *slot = slots_claim(&segment, (uint32_t)record, EPOLL);
+	struct segment_slot *slot =
+		slots_claim(&segment, (uint32_t)record, EPOLL, NOW_NS);
 
 	slots_record(slot, 1000, 4000, 0);
 	slots_record(slot, 5000, 7000, 0);
@@ -269,7 +315,7 @@ END_TEST
 
 START_TEST(clock_readings_in_the_wrong_order_make_an_iteration_of_no_length)
 {
-	struct segment_slot *slot = slots_claim(&segment, 0, EPOLL);
+	struct segment_slot *slot = slots_claim(&segment, 0, EPOLL, NOW_NS);
 
 	slots_record(slot, 5000, 4990, 0);
 	ck_assert_uint_eq(slot->iterations, 1);
@@ -280,7 +326,7 @@ END_TEST
 
 START_TEST(long_iterations_are_kept_the_last_ones_at_least)
 {
-	struct segment_slot *slot = slots_claim(&segment, 0, EPOLL);
+	struct segment_slot *slot = slots_claim(&segment, 0, EPOLL, NOW_NS);
 	const struct segment_long *entry;
 	uint64_t long_ns = SEGMENT_LONG_NS;
 
@@ -331,6 +377,11 @@ slots_suite(void)
 	tcase_add_test(
 		claims, slots_of_loops_that_ended_are_used_when_no_unused_one_is_left);
 	tcase_add_test(claims, a_loop_may_find_no_slot);
+	tcase_add_loop_test(
+		claims, a_slot_whose_loop_has_ended_some_time_ago_is_used_first, 0, 3);
+	tcase_add_loop_test(claims,
+		a_loop_that_may_go_on_without_its_first_thread_keeps_its_slot, 0, 2);
+	tcase_add_test(claims, a_loop_that_does_nothing_for_long_keeps_its_slot);
 	tcase_add_loop_test(claims, loops_of_threads_that_are_gone_never_fill_the_segment,
 		0, sizeof(last_states) / sizeof(*last_states));
 	tcase_add_test(claims, a_slot_is_adopted_when_its_thread_is_gone_and_only_then);

@@ -333,6 +333,24 @@ START_TEST(a_registered_loop_is_one_from_its_start)
 }
 END_TEST
 
+START_TEST(a_registered_loop_in_the_place_of_one_that_is_over_does_not_get_its_waits)
+{
+	const uint64_t *others = &waiter.segment.header->other_waits[EPOLL - 1];
+	struct loop *loop;
+	uint64_t before;
+
+	waiter_make_loop();
+	waits_forget(3);
+	loop = waits_register("render");
+	waits_begin(loop);
+	waits_end(loop, 1);
+	before = *others;
+	waiter_epoll(3);
+	ck_assert_uint_eq(*others, before + 1);
+	ck_assert_uint_eq(loop_slot(loop)->iterations, 0);
+}
+END_TEST
+
 START_TEST(a_long_label_is_cut)
 {
 	waits_register("a label of more than one and thirty characters");
@@ -374,6 +392,8 @@ waits_suite(void)
 	suite_add_tcase(suite, nested);
 	tcase_add_checked_fixture(api, waiter_set_up, NULL);
 	tcase_add_test(api, a_registered_loop_is_one_from_its_start);
+	tcase_add_test(api,
+		a_registered_loop_in_the_place_of_one_that_is_over_does_not_get_its_waits);
 	tcase_add_test(api, a_long_label_is_cut);
 	suite_add_tcase(suite, api);
 	return suite;

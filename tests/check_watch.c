@@ -133,6 +133,49 @@ START_TEST(a_stall_is_looked_at_as_it_passes_the_threshold)
 }
 END_TEST
 
+START_TEST(a_loop_that_begins_while_another_is_late_is_not_overlooked)
+{
+	const uint64_t rest = 75 * MS;
+	unsigned in_time = 0;
+
+	for (unsigned i = 1; i < 10; i++) {
+		/* After a look at the late one, and before the next: it has gone to rest by
+		 * then, and another one has come that stalls without any further news. */
+		stage_run_for(rest - writer_now_ns() % rest + 30 * MS);
+		writer_wake(&writer, 0);
+		stage_run_for(rest - writer_now_ns() % rest + 10 * MS);
+		writer_wait(&writer, 0);
+		writer_begin(&writer, i, 0, -1);
+		writer_wake(&writer, i);
+		while (!stall(i - 1))
+			stage_run_for(MS / 2);
+		in_time += stall(i - 1)->length_ns < 250 * MS;
+		writer_wait(&writer, i);
+		stage_run_for(rest);
+	}
+	/* Reading all by the second finds some of them by chance. */
+	ck_assert_uint_ge(in_time, 5);
+}
+END_TEST
+
+START_TEST(a_stall_that_only_a_reading_has_found_is_watched_from_then_on)
+{
+	uint64_t end_ns;
+
+	/* Its thread read the clock, and then lost its CPU for so long that all seemed to be
+	 * at rest: so nothing has told of it. */
+	writer_iterate(&writer, 0, MS);
+	stage_run_for(300 * MS);
+	writer.slots[0].state = writer_now_ns();
+	ck_assert(stage_run_until(is_open));
+	writer_wait(&writer, 0);
+	end_ns = writer_now_ns();
+	ck_assert(stage_run_until(has_ended));
+	/* By the next look, not by the next reading. */
+	ck_assert_uint_lt(writer_now_ns() - end_ns, 700 * MS);
+}
+END_TEST
+
 START_TEST(a_short_stall_between_two_ticks_is_reported_whole)
 {
 	writer_iterate(&writer, 0, 110 * MS);
@@ -274,6 +317,9 @@ main(void)
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	tcase_add_test(tcase, a_stall_is_found_while_it_lasts);
 	tcase_add_test(tcase, a_stall_is_looked_at_as_it_passes_the_threshold);
+	tcase_add_test(tcase, a_loop_that_begins_while_another_is_late_is_not_overlooked);
+	tcase_add_test(
+		tcase, a_stall_that_only_a_reading_has_found_is_watched_from_then_on);
 	tcase_add_test(tcase, a_short_stall_between_two_ticks_is_reported_whole);
 	tcase_add_test(tcase, scrapes_and_ticks_report_it_once);
 	tcase_add_test(tcase, a_process_that_is_killed_ends_its_stall);

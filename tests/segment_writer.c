@@ -83,6 +83,7 @@ writer_make(void)
 		.owner_word = OWNER_WORD,
 		.created_ns = writer_now_ns(),
 		.exe = "writer",
+		.wakes = 1,
 	};
 	ck_assert_int_eq(getrandom(writer.header->id, 16, 0), 16);
 	writer.threads = (struct segment_thread *)(memory + SEGMENT_PAGE);
@@ -360,6 +361,14 @@ writer_free(struct writer *writer)
 	close(writer->fd);
 }
 
+/* As a probe does: there is news. */
+static void
+announce(struct writer *writer, struct segment_slot *slot, uint64_t now_ns)
+{
+	slot->round = now_ns >> SEGMENT_ROUND_SHIFT;
+	__atomic_fetch_add(&writer->header->wakes, 1, __ATOMIC_RELEASE);
+}
+
 void
 writer_begin(struct writer *writer, unsigned index, unsigned record, int descriptor)
 {
@@ -375,6 +384,7 @@ writer_begin(struct writer *writer, unsigned index, unsigned record, int descrip
 	slot->born_ns = slot->last_ns = writer_now_ns();
 	slot->ended_ns = 0;
 	slot->sequence++;
+	announce(writer, slot, slot->born_ns);
 	__atomic_store_n(&slot->state, SEGMENT_ATTENDED | 1, __ATOMIC_RELEASE);
 	if (writer->header->slots_used <= index)
 		writer->header->slots_used = index + 1;
@@ -383,8 +393,13 @@ writer_begin(struct writer *writer, unsigned index, unsigned record, int descrip
 void
 writer_wake(struct writer *writer, unsigned index)
 {
-	writer->slots[index].events++;
-	__atomic_store_n(&writer->slots[index].state, writer_now_ns(), __ATOMIC_RELEASE);
+	struct segment_slot *slot = &writer->slots[index];
+	uint64_t now_ns = writer_now_ns();
+
+	slot->events++;
+	if (slot->round != now_ns >> SEGMENT_ROUND_SHIFT)
+		announce(writer, slot, now_ns);
+	__atomic_store_n(&slot->state, now_ns, __ATOMIC_RELEASE);
 }
 
 /* Write an iteration, as the thread that has just begun to wait does. */

@@ -37,6 +37,7 @@ is_added(size_t offset)
 	       offset == offsetof(struct segment_slot, other_waits) ||
 	       offset == offsetof(struct segment_slot, nested_wait_ns) ||
 	       offset == offsetof(struct segment_slot, nested_since_ns) ||
+	       offset == offsetof(struct segment_slot, round) ||
 	       offset >= offsetof(struct segment_slot, wakeup);
 }
 

@@ -349,6 +349,7 @@ static void
 run(unsigned what)
 {
 	struct target_reading reading = {.now_ns = now_ns, .stats = &stats};
+	struct target_rest rest;
 	static const unsigned next[] = {WAKE, WAIT};
 	struct segment_slot *slot = &neighbour.slots[0];
 
@@ -364,7 +365,7 @@ run(unsigned what)
 		scrape();
 		break;
 	case WATCH:
-		fuzz_check(target_watch(hostile.target, &reading) > now_ns);
+		fuzz_check(target_watch(hostile.target, &reading, &rest) > now_ns);
 		break;
 	case DIE:
 		target_died(hostile.target, fuzz_byte(&input) % 2 ? now_ns : 0);
