@@ -1,63 +1,69 @@
 # SPDX-License-Identifier: MIT
-"""The clients, each on a core of its own: a load is a function of a server's port and a
-time in seconds that returns how many requests were answered, and in how many seconds."""
+"""The client of the servers, and what it asks each of them."""
 
-import re
+import collections
+import contextlib
+import os
+import subprocess
 
-from harness import BUILD, Program
+from harness import BUILD
 
+HTTP = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "ok\n"
+ECHO = "0123456789abcdef\n", "\n"
+REDIS = "GET key:000000000001\r\n", "$-1\r\n"
+MEMCACHED = "get key:000000000001\r\n", "END\r\n"
 
-def _run(command, cpu, seconds):
-    program = Program(command, cpu=cpu)
-    status = program.wait(seconds + 60)
-    if status:
-        raise RuntimeError(f"{command} ended with {status}: {program.stderr}")
-    return program.stdout
-
-
-def wrk(connections):
-    def load(port, seconds, cpu):
-        # It takes whole seconds only.
-        out = _run(["wrk", "-t", "1", "-c", connections, "-d", max(1, round(seconds)),
-                    f"http://127.0.0.1:{port}/"], cpu, seconds)
-        if "Non-2xx" in out or "Socket errors" in out:
-            raise RuntimeError(f"wrk saw errors: {out}")
-        count = re.search(r"(\d+) requests in", out)
-        rate = re.search(r"Requests/sec: +([\d.]+)", out)
-        return int(count[1]), int(count[1]) / float(rate[1])
-    return load
-
-
-def echo(connections):
-    def load(port, seconds, cpu):
-        count, took = _run([BUILD / "tests" / "bench" / "echo_load", connections, seconds,
-                            port], cpu, seconds).split()
-        return int(count), float(took)
-    return load
-
-
-def redis(connections, pipeline):
-    """It takes a number of requests: as many as the last run says will fill the time."""
-    rate = [20000.0]
-
-    def load(port, seconds, cpu):
-        count = max(1000, int(rate[0] * seconds))
-        out = _run(["redis-benchmark", "-p", port, "-t", "get", "-c", connections, "-P",
-                    pipeline, "-n", count, "--csv"], cpu, seconds)
-        rate[0] = float(re.search(r'^"GET","([\d.]+)"', out, re.M)[1])
-        return count, count / rate[0]
-    return load
-
-
-# kind of server: (what the table calls it, [(what it calls the load, the load)])
+# kind of server: (what the tables call it, [(request and end of an answer, connections,
+# requests at once)], seconds until it is as fast as it gets)
 LOADS = {
-    "node": ("Node.js HTTP server", [("wrk, 32 connections", wrk(32))]),
-    "asyncio": ("asyncio echo server", [("32 connections", echo(32))]),
-    "redis": ("redis GET", [
-        ("redis-benchmark, 50 connections", redis(50, 1)),
-        ("50 connections, pipelines of 16", redis(50, 16)),
-        ("1 connection", redis(1, 1)),
-    ]),
-    "nginx": ("nginx, 1 worker", [("wrk, 32 connections", wrk(32)),
-                                  ("1 connection", wrk(1))]),
+    "node": ("Node.js HTTP", [(HTTP, 32, 1)], 0.7),
+    "fastify": ("Fastify", [(HTTP, 32, 1)], 0.7),
+    "asyncio": ("asyncio echo", [(ECHO, 32, 1)], 0.3),
+    "uvloop": ("uvloop echo", [(ECHO, 32, 1)], 0.3),
+    "uvicorn": ("uvicorn", [(HTTP, 32, 1)], 0.3),
+    "redis": ("redis", [(REDIS, 50, 1), (REDIS, 50, 16)], 0.2),
+    "nginx": ("nginx", [(HTTP, 32, 1)], 0.2),
+    "memcached": ("memcached", [(MEMCACHED, 32, 1)], 0.2),
+    "haproxy": ("HAProxy", [(HTTP, 32, 1)], 0.2),
 }
+
+Answers = collections.namedtuple("Answers", "count seconds p50 p99")
+
+
+class Client:
+    """A closed-loop client under way, see load.c."""
+
+    def __init__(self, ask, connections, pipeline, cpu):
+        def prepare():
+            os.sched_setaffinity(0, {cpu})
+            # It must never be the reason why an answer takes long.
+            with contextlib.suppress(OSError):
+                os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+
+        self._process = subprocess.Popen(
+            [BUILD / "tests" / "bench" / "load", str(connections), str(pipeline), *ask],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=prepare, text=True)
+
+    def _do(self, command):
+        self._process.stdin.write(command + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline().split()
+        if not line:  # it said why
+            raise RuntimeError(f"the client ended at {command!r}")
+        return line
+
+    def open(self, port):
+        """Connect, and have each connection answered once."""
+        self._do(f"open {port}")
+
+    def run(self, seconds):
+        count, *figures = self._do(f"run {seconds}")
+        return Answers(int(count), *map(float, figures))
+
+    def close(self):
+        self._do("close")
+
+    def stop(self):
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()

@@ -21,8 +21,7 @@
  *	cold     as ready, with all of a 4 MiB array read between two waits
  *
  * Threads have an epoll instance each, or share one. With --count it only makes the calls
- * of one kind, for callgrind to count. --optimised tells by the exit status whether the
- * compiler was asked to optimise.
+ * of one kind, for callgrind to count.
  */
 
 #include "config.h"
@@ -43,11 +42,6 @@
 
 #include "probes/segment.h"
 
-#ifdef __OPTIMIZE__
-#define OPTIMISED 1
-#else
-#define OPTIMISED 0
-#endif
 #define MAX_THREADS 64
 #define COLD_BYTES (4u << 20)
 #define BUSY_STEPS 1500 /* of a dependent multiplication and addition */
@@ -289,8 +283,7 @@ static void __attribute__((noreturn)) usage(void)
 {
 	fputs("usage: wait_cost [--threads N] [--shared] [--rounds N] [--calls N]\n"
 	      "                 [--count with|without|around|clock] "
-	      "ready|empty|busy|cold\n"
-	      "       wait_cost --optimised\n",
+	      "ready|empty|busy|cold\n",
 		stderr);
 	exit(2);
 }
@@ -322,8 +315,7 @@ main(int argc, char **argv)
 		{"rounds", required_argument, NULL, 'r'},
 		{"calls", required_argument, NULL, 'c'},
 		{"shared", no_argument, NULL, 's'},
-		{"count", required_argument, NULL, 'n'},
-		{"optimised", no_argument, NULL, 'o'}, {NULL, 0, NULL, 0}};
+		{"count", required_argument, NULL, 'n'}, {NULL, 0, NULL, 0}};
 	struct bench bench = {.threads = 1, .rounds = 101};
 	void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
 	enum kind count = KINDS;
@@ -339,8 +331,6 @@ main(int argc, char **argv)
 			bench.calls = number(optarg, 100000000);
 		else if (option == 's')
 			bench.shared = true;
-		else if (option == 'o')
-			return OPTIMISED ? 0 : 1;
 		else if (option == 'n')
 			count = find_kind(optarg);
 		else

@@ -89,7 +89,7 @@ prepare.fifo = (ms) => {
     const name = path.join(path.dirname(file), 'fifo');
     fs.rmSync(name, { force: true });
     execSync(`mkfifo ${name}`);
-    spawn('sh', ['-c', `sleep ${0.15 + ms / 1000}; echo >${name}; rm ${name}`],
+    spawn('sh', ['-c', `sleep ${0.15 + ms / 1000}; echo >${name}`],
         { stdio: 'ignore' });
     return name;
 };

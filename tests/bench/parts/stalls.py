@@ -14,8 +14,10 @@ from pathlib import Path
 
 import harness
 import injected
+import npm
+from npm import PEERS
+from report import say
 
-PEERS = Path(__file__).resolve().parent / "peers"
 MS, GAP_MS = 600, 300
 
 NODE = ["cpu", "regexp", "json", "exec", "pbkdf2", "gzip", "atomics", "fifo", "microtasks",
@@ -216,9 +218,14 @@ def merged(cells):
     return text if share == len(cells) else f"{text} ({share} of {len(cells)})"
 
 
-def tables(count, modules, say):
-    """[(heads, rows)], for Node and for Python."""
-    result = []
+def run(report, args):
+    count = 1 if args.short else 5
+    modules = npm.modules()
+    report.heading("What is told of stalls")
+    report.words(f"What is told about a loop that is blocked for about {MS} ms, {count} times "
+                 "each, all with a threshold of 100 ms: whether the innermost frame that is no "
+                 "library is the guilty function and line, when that was known, and how far "
+                 "off the length is.")
     node_tools = [LOOPLAG] + ([BLOCKED_AT, SENTRY] if modules else [])
     for title, kind, cases, tools in (
             ("Node.js", "node", NODE, node_tools),
@@ -228,8 +235,7 @@ def tables(count, modules, say):
             row = [case]
             for tool in tools:
                 say(f"{title}, {case}, {tool}")
-                stalls, reports = run_case(kind, case, tool, count, modules)
-                row.append(merged([judge(one, reports) for one in stalls]))
+                stalls, told = run_case(kind, case, tool, count, modules)
+                row.append(merged([judge(one, told) for one in stalls]))
             rows.append(row)
-        result.append(([title, *tools], rows))
-    return result
+        report.table([title, *tools], rows)
