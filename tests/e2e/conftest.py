@@ -11,9 +11,11 @@ import pytest
 
 sys.dont_write_bytecode = True
 
+import booted  # noqa: E402
 import certificates  # noqa: E402
 import harness  # noqa: E402
 import runs  # noqa: E402
+from container import Container  # noqa: E402
 from segments import Receiver  # noqa: E402
 
 
@@ -26,7 +28,7 @@ def pytest_sessionstart(session):
 
 # They take longest. With several files at a time they begin first.
 LONGEST = ["test_systemd", "test_v8_captures", "test_releases", "test_guilty_lines",
-           "test_configuration", "test_http_abuse", "test_harm", "test_captures",
+           "test_enable", "test_configuration", "test_http_abuse", "test_harm", "test_captures",
            "test_hostile", "test_demo", "test_web_access", "test_prometheus", "test_ledger"]
 
 
@@ -137,6 +139,20 @@ def target(request, program):
         return program(command, env=environment, **how)
 
     return start
+
+
+@pytest.fixture(scope="module")
+def machine():
+    """A container.Container that has booted with the packages; see booted.py."""
+    reason = booted.why_not()
+    if reason:
+        pytest.skip(reason)
+    container = Container("looplag", booted.prepare)
+    try:
+        container.boot()
+        yield container
+    finally:
+        container.stop()
 
 
 @pytest.fixture(scope="module")

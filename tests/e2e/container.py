@@ -23,10 +23,10 @@ from pathlib import Path
 from harness import BUILD, Program, wait_for
 
 CACHE = Path(os.environ.get("LOOPLAG_CACHE", BUILD / "cache")).resolve()
-PACKAGES = ["dbus", "libcurl4", "libdw1", "libeatmydata1", "libevent-core-2.1-7",
+PACKAGES = ["dbus", "gunicorn", "libcurl4", "libdw1", "libeatmydata1", "libevent-core-2.1-7",
             "libevent-extra-2.1-7", "libevent-openssl-2.1-7", "libjansson4", "liblmdb0",
             "libncursesw6", "libprotobuf-c1", "libssl3", "libsystemd0", "libyaml-0-2", "nodejs",
-            "python3", "redis-server", "systemd"]
+            "python3", "python3-uvicorn", "python3-uvloop", "redis-server", "systemd"]
 RELEASE = "bookworm"
 TOOLS = ["chroot", "cp", "curl", "debootstrap", "nsenter", "systemd-nspawn", "unshare"]
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -139,6 +139,13 @@ class Container:
         if done.returncode:
             raise ValueError(f"{command[0]} ended with {done.returncode}: {done.stderr}")
         return done.stdout
+
+    def way_in(self, here, port):
+        """A command by which a port of this machine leads to one of the container's, both on
+        loopback."""
+        return ["systemd-socket-activate", f"--listen=127.0.0.1:{here}",
+                "nsenter", "--target", str(self.init), "--net", "--",
+                "/lib/systemd/systemd-socket-proxyd", f"127.0.0.1:{port}"]
 
     def _enter(self, namespaces, command):
         return subprocess.run(

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Many groups of many loops at once, without as many programs: segments of ours."""
+"""Many groups of many loops at once: without as many programs, by segments of ours; and real
+ones, by tests/hosts/crowd.c."""
 
 import fcntl
 import os
 import random
 import struct
+import subprocess
 import time
 
 import hello as h
+import harness
 from harness import wait_for
 
 BUCKETS, PER_BAND, BANDS = 898, 8, 114
@@ -104,3 +107,27 @@ def have_stalls(fd, loops, stalls):
                                       200_000_000, 0, 2 + number), place + 256 + 32 * number)
         os.pwrite(fd, struct.pack("=QQQQ", 3, 1 + stalls, stalls * 200_000_000, now), place + 8)
         os.pwrite(fd, struct.pack("=Q", stalls), place + 104)
+
+
+class Crowd:
+    """tests/hosts/crowd.c under way with these words; its services register with a daemon."""
+
+    def __init__(self, daemon, *words):
+        env = dict(os.environ, CROWD_PROBE=str(harness.PROBE), LOOPLAG_SOCKET=str(daemon.socket))
+        self.process = subprocess.Popen(
+            [harness.host_program("crowd"), *map(str, words)], env=env,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def said(self, word):
+        """The number after that word, with which its next line begins."""
+        found = self.process.stdout.readline().split()
+        assert found[:1] == [word], found
+        return int(found[1])
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()

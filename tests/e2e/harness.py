@@ -161,10 +161,11 @@ class Program:
     def line(self, start, deadline=15.0):
         """Wait for a line of its output that begins with `start`; return the rest of it."""
         def found():
+            running = self.running  # before its last words are read, not after
             for line in self.stdout.splitlines(keepends=True):
                 if line.startswith(start) and line.endswith("\n"):
                     return (line[len(start):].strip(),)
-            if not self.running:
+            if not running:
                 raise AssertionError(f"{self.name} ended with {self.process.returncode} "
                                      f"before it said {start!r}: {self.stderr}")
             return None

@@ -6,11 +6,13 @@ import http.server
 import json
 import shutil
 import threading
+import urllib.parse
 import urllib.request
 
 import pytest
 import yaml
 
+from browser import Browser
 from harness import HOSTS, SOURCE, Program, free_port, wait_for
 from prometheus import Prometheus
 
@@ -91,9 +93,9 @@ scrape_configs:
     started.stop()
 
 
-def stalls_behind(alert):
-    with urllib.request.urlopen(alert["annotations"]["link"], timeout=10) as answer:
-        return json.load(answer)["stalls"]
+def stalls_of(daemon):
+    group = urllib.parse.quote_plus(GROUP)
+    return json.loads(daemon.get(f"/api/v1/stalls?group={group}")[2])["stalls"]
 
 
 def guilty_frame(stall):
@@ -120,7 +122,7 @@ def test_a_stall_arrives_with_group_cause_and_a_link_to_it(daemon, prometheus, r
     assert alert["annotations"]["summary"] == (
         f"An event loop of {GROUP} on {daemon.address} is stuck.")
     assert not log.exists(), "the stall was over before it was told of"
-    (stall,) = stalls_behind(alert)
+    (stall,) = stalls_of(daemon)
     assert stall["open"] and stall["pid"] == stuck.pid
     assert guilty_frame(stall)["function"] == "waitForMemory"
 
@@ -131,9 +133,15 @@ def test_a_stall_arrives_with_group_cause_and_a_link_to_it(daemon, prometheus, r
     assert alert["annotations"]["summary"] == (
         f"Event loops of {GROUP} on {daemon.address} get stuck, cause: blocked.")
     known = json.loads(log.read_text())
-    (stall,) = stalls_behind(alert)
+    (stall,) = stalls_of(daemon)
     assert (stall["open"], stall["cause"], stall["groupname"]) == (False, "blocked", GROUP)
     assert STALL_SECONDS <= stall["seconds"] < STALL_SECONDS + 1
     guilty = guilty_frame(stall)
     assert guilty["function"] == known["function"] and guilty["line"] in known["lines"]
     arrived("LooplagLoopStalled", "resolved")
+    with Browser() as browser:
+        browser.get(alert["annotations"]["link"])
+        line = f"{guilty['function']} {guilty['file']}:{guilty['line']}"
+        wait_for(lambda: line in browser.text("#stalls"), 20, "the link leads to the line")
+        assert browser.text("#delay-title") == f"Delay of {GROUP}"
+        assert browser.text("#groups [aria-current] a") == GROUP

@@ -66,6 +66,21 @@ def test_the_guilty_function_is_the_innermost(case, native, loop, segments, targ
         assert build_id
 
 
+def test_the_stack_goes_on_wherever_the_thread_was(segments, target):
+    """Also where it had just taken its registers from the stack, and was about to return: that
+    is one place in a hundred, so that one run in four would miss it."""
+    server = captured(target, segments, "cpu_loop")
+    depths = {}
+
+    def enough():
+        segments.ask(server.pid, STALL)
+        depths.update({c.taken_ns: len(c.natives) for c in segments.captures_of(server.pid)
+                       if taken(c) and c.functions})
+        return len(depths) >= 150
+    wait_for(enough, 60, "captures", every=0.03)
+    assert min(depths.values()) > 5
+
+
 def test_frames_are_offsets_into_files(segments, target):
     """The innermost one of a sleep is in the function of libc that sleeps."""
     server = captured(target, segments, "fall_asleep")

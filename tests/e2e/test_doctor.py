@@ -2,7 +2,7 @@
 """looplag doctor: whether a program can carry the probe, and if not, why and what to do.
 
 Programs, processes and libraries are real. Units are those that a systemctl of the test's own
-tells of; test_systemd.py has real ones.
+tells of; test_enable.py has real ones.
 """
 
 import json

@@ -86,10 +86,10 @@ def http_load(port, seconds):
 
 
 def echo_load(port, seconds):
-    client = Program([BUILD / "tests" / "bench" / "echo_load", 32, seconds, port],
-                     cpu=cores()[1])
+    client = Program([BUILD / "tests" / "bench" / "load", 32, 1, "0123456789abcdef\n", "\n",
+                      "open", port, "run", seconds], cpu=cores()[1])
     assert client.wait(seconds + 30) == 0, client.stderr
-    count, took = client.stdout.split()
+    _, count, took, _, _ = client.stdout.split()
     return int(count) / float(took)
 
 

@@ -224,7 +224,7 @@ def test_a_pods_service_is_seen_also_after_looplagd_was_rolled_out_anew(program,
 
     def stall_in_line():
         return [s for s in json.loads(node.get("/api/v1/stalls?group=web"))["stalls"]
-                if "waitForMemory" in [frame["function"] for frame in s.get("stack", [])]]
+                if "waitForMemory" in [frame.get("function") for frame in s.get("stack", [])]]
     wait_for(stall_in_line, 20, lambda: "a stall of web with the guilty function: "
              f"{node.get('/api/v1/stalls')} {service.stderr}")
     metrics = Metrics(node.get("/metrics"))

@@ -112,7 +112,7 @@ def test_a_process_in_a_namespace_is_seen_as_any_other(daemon, sleepy, place):
 CONTAINER = """
 mount -t tmpfs none /etc
 echo 'app:x:0:0::/:/bin/sh' >/etc/passwd
-mount -t tmpfs none /srv
+mount -t tmpfs none /media
 exec "$@"
 """
 

@@ -68,7 +68,9 @@ def installed(machine, before):
 
 
 def apt(machine, *words):
-    return machine.run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--quiet",
+    """All that it and the packages say."""
+    return machine.run("sh", "-c", 'exec "$@" 2>&1', "sh", "env",
+                       "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--quiet",
                        "--no-install-recommends", "-o", "APT::Sandbox::User=root", *words)
 
 
@@ -183,19 +185,26 @@ def test_removed_and_purged_it_leaves_nothing(installed, before):
     installed.run("systemctl", "stop", SERVICE)  # it has the port itself
     installed.run("systemctl", "start", "looplagd-http.socket")
     assert metrics(installed).value("looplag_build_info") == 1
-    apt(installed, "remove", *packages.NAMES)
+    shutil.rmtree(installed.root / f"etc/systemd/system/{REDIS}.d")
+    installed.run("looplag", "enable", "--now", REDIS)
+    said = apt(installed, "remove", *packages.NAMES)
+    assert f"{REDIS} is disabled" in said
+    dropin = f"etc/systemd/system/{TURNS}.d/50-looplag.conf"
+    assert f"{dropin} was not made by looplag, and is left" in said
+    assert f"liblooplag is still preloaded by:\n/{dropin}\n" in said
     for unit in SERVICE, SOCKET, "looplagd-http.socket":
         assert installed.property(unit, "ActiveState") == "inactive"
     installed.run("test", "!", "-e", "/run/looplag")
-    # The service that carried the library goes on.
+    # The service that carried the library goes on, and does without in its next life.
     assert installed.outside("redis-cli", "ping") == "PONG\n"
+    installed.run("systemctl", "restart", REDIS)
+    assert "cannot be preloaded" not in installed.run("journalctl", "--boot", "--unit", REDIS)
     assert (installed.root / "etc/looplag/looplagd.yaml").exists()
     assert (installed.root / "var/lib/looplag/ledger").exists()
     # Of the third, which has no configuration, nothing is known any more.
     apt(installed, "purge", "looplag", "liblooplag")
-    ours = {"etc/systemd/system/" + name
-            for unit in (REDIS, TURNS) for name in (f"{unit}.d", f"{unit}.d/50-looplag.conf")}
-    assert files(installed.root) - before == ours | {f"etc/systemd/system/{TURNS}"}
+    own = {f"etc/systemd/system/{TURNS}", f"etc/systemd/system/{TURNS}.d", dropin}
+    assert files(installed.root) - before == own
     assert before - files(installed.root) == set()
     for unit in SERVICE, SOCKET:
         assert installed.property(unit, "LoadState") == "not-found"

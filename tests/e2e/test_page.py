@@ -178,10 +178,10 @@ def test_it_shows_groups_delay_and_stalls(browser, looplagd, host, tmp_path):
     wait_for(lambda: re.fullmatch(LONG, rows(browser)["shop"][3]), 10)
     cells = rows(browser)["shop"]
     assert (cells[6], cells[7]) == ("1", "node")
-    assert 1 <= int(cells[5]) <= 5
+    assert int(cells[5]) >= 1  # some more where others have the processor
     assert browser.text("#groups [aria-current] a") == "shop"
     assert browser.text("#delay-title") == "Delay of shop"
-    assert re.search(rf"[1-5] stalls?, longest {LONG}", browser.text("#summary"))
+    assert re.search(rf"[1-9]\d* stalls?, longest {LONG}", browser.text("#summary"))
     # The worst code path is unfolded.
     assert wait_for(lambda: browser.text("#stalls li:first-child .stack"), 10)
     browser.execute_script("document.querySelectorAll('#stalls details').forEach((e) => e.open = true)")
@@ -195,16 +195,16 @@ def test_it_shows_groups_delay_and_stalls(browser, looplagd, host, tmp_path):
     canvas = browser.find_element("id", "heatmap")
     assert canvas.get_attribute("aria-label").startswith("Delay of shop over 15 minutes")
     browser.execute_script("arguments[0].focus()", canvas)
-    browser.press("End")
-    told = set()
+    told = []
 
     def tells():
-        browser.press("ArrowLeft")
-        told.add(canvas.get_attribute("aria-valuetext"))
-        found = [text for text in told if re.search(rf"longest {LONG}, later than 100 ms for", text)]
-        if "nothing known" in max(told):
-            browser.press("End")
-        return found
+        """The last half minute; the very last column still grows."""
+        told.clear()
+        browser.press("End")
+        for _ in range(6):
+            told.append(canvas.get_attribute("aria-valuetext"))
+            browser.press("ArrowLeft")
+        return re.search(rf"longest {LONG}, later than 100 ms for", "\n".join(told))
     wait_for(tells, 30, lambda: f"a column with the stall; there are {told}")
     colours = browser.execute_script("""
         const { data } = arguments[0].getContext('2d').getImageData(0, 0, arguments[0].width,
@@ -234,15 +234,20 @@ def test_health_tells_what_was_refused(browser, looplagd):
 
 
 def test_links_lead_to_a_group_and_to_a_stall(browser, looplagd, host, tmp_path):
-    known = stall(host, looplagd, "odd name&co", tmp_path)
+    known = stall(host, looplagd, "odd name&co, 5%+#2", tmp_path)
     visit(browser, looplagd, "#group=looplagd")
     assert browser.text("#delay-title") == "Delay of looplagd"
     group = known["groupname"]
-    browser.execute_script("location.hash = arguments[0]", f"#group={urllib.parse.quote_plus(group)}")
-    wait_for(lambda: browser.text("#delay-title") == f"Delay of {group}", 10)
+    # As programs escape it, and as templates of Prometheus do, with a plus for a blank.
+    for quote in urllib.parse.quote, urllib.parse.quote_plus:
+        browser.execute_script("location.hash = '#group=looplagd'")
+        wait_for(lambda: browser.text("#delay-title") == "Delay of looplagd", 10)
+        browser.execute_script("location.hash = arguments[0]", f"#group={quote(group)}")
+        wait_for(lambda: browser.text("#delay-title") == f"Delay of {group}", 10)
+        wait_for(lambda: "cpuLoop" in browser.text("#stalls .guilty"), 10, "its stall is open")
     visit(browser, looplagd, f"#stall={known['id']}")
     wait_for(lambda: f"#{known['id']}" in browser.text("#stalls .followed"), 10)
-    assert browser.text("#delay-title") == f"Delay of {group}"
+    wait_for(lambda: browser.text("#delay-title") == f"Delay of {group}", 10)
     assert browser.execute_script("return document.activeElement.tagName") == "SUMMARY"
     visit(browser, looplagd, "#stall=999999")
     wait_for(lambda: "#999999 is not known any more" in browser.text("#gone"), 10)

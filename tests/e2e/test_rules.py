@@ -98,7 +98,7 @@ def test_alerts_say_how_bad_where_and_what_to_do(path):
         assert rule["labels"]["severity"] in ("warning", "critical")
         assert {"summary", "description"} <= set(rule["annotations"])
         if "stall" in rule["expr"] or "delay" in rule["expr"]:
-            assert "/api/v1/stalls?group=" in rule["annotations"]["link"]
+            assert "/#group=" in rule["annotations"]["link"]
 
 
 @pytest.fixture

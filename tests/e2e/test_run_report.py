@@ -21,7 +21,8 @@ setInterval(() => {
     const start = process.hrtime.bigint()
     stalled = true
     while (process.hrtime.bigint() - start < 200000000n);
-    console.log(Number(process.hrtime.bigint() - start) / 1e9)
+    const seconds = Number(process.hrtime.bigint() - start) / 1e9
+    setTimeout(() => console.log(seconds), 50)  // the first of these takes a while, too
   }
   if (Date.now() > end) process.exit(0)
 }, 20)

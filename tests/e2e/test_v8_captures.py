@@ -2,6 +2,7 @@
 """JavaScript stacks: what V8 is asked for, what it answers, and that it does no harm."""
 
 import json
+import re
 import shutil
 import threading
 import time
@@ -120,7 +121,7 @@ def without_returned(answered):
 
 
 @pytest.mark.parametrize("case", ["cpu", "regexp", "exec", "pbkdf2", "gzip", "atomics", "fifo",
-                                  "microtasks", "worker"])
+                                  pytest.param("microtasks", marks=pytest.mark.quiet), "worker"])
 def test_the_innermost_application_frame_is_the_guilty_line(case, segments, target, scratch):
     inside = run_stalls(segments, target, scratch, case, 500, 3)
     # The last microtask is another function, which takes the time of the end.
@@ -208,7 +209,8 @@ def test_other_kinds_of_code_are_named(case, functions, file, segments, target):
     if case == "module":
         assert "(file:///" in lines[0]
     if case == "eval":
-        assert lines[0].startswith("evaluated (eval at ") and "scripts.js" in lines[0]
+        # Where the text comes from the V8 of Node.js 18 does not say.
+        assert re.match(r"evaluated \((eval at .*scripts\.js|<anonymous>:\d)", lines[0])
 
 
 def test_getters_and_hooks_are_not_called(segments, target):
