@@ -12,7 +12,7 @@ const CAUSES = { cpu: 'it was computing', blocked: 'it waited in a system call',
     stopped: 'it was stopped' };
 const list = document.getElementById('stalls');
 const gone = document.getElementById('gone');
-let latest = null, followed = null, unfolded = false;
+let latest = null, followed = null, unfolded = null;
 
 const lasted = (stall) => stall.open ? (latest.now() - stall.began) / 1e3 : stall.seconds;
 
@@ -150,9 +150,11 @@ export function showStalls(state) {
         item.path = path;
         updatePath(item, path);
     });
-    // The worst one need not be looked for.
-    if (paths.length && !unfolded)
-        list.firstElementChild.firstChild.open = true;
-    unfolded = unfolded || paths.length > 0;
+    // The worst one need not be looked for, in another group neither, nor when what was open
+    // without a stack has got one and is another path.
+    if (paths.length && !unfolded?.isConnected) {
+        unfolded = list.firstElementChild;
+        unfolded.firstChild.open = true;
+    }
     follow();
 }
