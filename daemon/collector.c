@@ -145,6 +145,7 @@ admit(void *arg, const struct reception_guest *guest)
 	}
 	if (guest->pid <= 0)
 		note_hidden(collector, guest);
+	ledger_admit(collector->ledger);
 	/* Nobody else has its segment. */
 	if (collector->ledger && !targets_keep_newest(collector->targets))
 		collector_save(collector);

@@ -18,12 +18,14 @@
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 #define BOOT_ID_BYTES 36
 /* Of what is in the records: another one is not understood. */
-#define FORMAT 3
+#define FORMAT 4
 
 struct ledger {
 	struct store *store; /* NULL: nothing is kept any more */
 	struct store_records *history;
-	unsigned in_hand; /* of the last one */
+	uint64_t in_hand; /* of the last one */
+	uint64_t
+		admitted; /* registrations that have been in hand, and are in the history */
 	char *directory;
 	char boot_id[BOOT_ID_BYTES + 1];
 };
@@ -59,6 +61,18 @@ explain(const char *directory, int error)
 		directory, strerror(-error), remedy);
 }
 
+static void
+put_about(struct ledger *ledger)
+{
+	struct record about;
+
+	record_begin(&about);
+	record_put(&about, FORMAT);
+	record_put_text(&about, ledger->boot_id);
+	record_put(&about, ledger->admitted);
+	store_put(ledger->store, &about_key, about.bytes, about.size);
+}
+
 /* Why a history is none of ours; NULL: it is. */
 static const char *
 find_fault(struct ledger *ledger)
@@ -76,6 +90,7 @@ find_fault(struct ledger *ledger)
 	if (record_take(&record) != FORMAT)
 		return "another version of looplagd wrote it";
 	record_take_text(&record, boot_id, sizeof(boot_id));
+	ledger->admitted = record_take(&record);
 	if (!record_is_read(&record))
 		return "it is damaged";
 	if (!boot_id[0] || strcmp(boot_id, ledger->boot_id) != 0)
@@ -96,6 +111,20 @@ reject(struct ledger *ledger, const char *fault)
 	log_warn("ledger", "the history in %s cannot be used: %s; counters begin at zero",
 		ledger->directory, fault);
 	drop_history(ledger);
+}
+
+/* What was in hand when the last one was killed, but for what was in its history by then;
+ * from our first commit on it is in ours, as lost. */
+static void
+take_in_hand(struct ledger *ledger)
+{
+	struct store_mark mark = store_mark(ledger->store);
+	uint64_t stored = ledger->admitted > mark.base ? ledger->admitted - mark.base : 0;
+
+	if (!ledger->history || mark.count <= stored)
+		return;
+	ledger->in_hand = mark.count - stored;
+	ledger->admitted += ledger->in_hand;
 }
 
 /* Take over what the last one has left. */
@@ -119,7 +148,6 @@ struct ledger *
 ledger_open(const char *directory)
 {
 	struct ledger *ledger = calloc(1, sizeof(*ledger));
-	struct record about;
 	int error = -ENOMEM;
 
 	if (ledger)
@@ -131,13 +159,10 @@ ledger_open(const char *directory)
 		ledger_close(ledger);
 		return NULL;
 	}
-	ledger->in_hand = store_mark(ledger->store);
 	read_boot_id(ledger->boot_id);
 	load(ledger);
-	record_begin(&about);
-	record_put(&about, FORMAT);
-	record_put_text(&about, ledger->boot_id);
-	store_put(ledger->store, &about_key, about.bytes, about.size);
+	take_in_hand(ledger);
+	put_about(ledger);
 	return ledger;
 }
 
@@ -158,7 +183,7 @@ ledger_has_history(const struct ledger *ledger)
 	return ledger && ledger->history;
 }
 
-unsigned
+uint64_t
 ledger_in_hand(const struct ledger *ledger)
 {
 	return ledger_has_history(ledger) ? ledger->in_hand : 0;
@@ -170,7 +195,16 @@ ledger_set_in_hand(struct ledger *ledger, unsigned count)
 	if (!ledger || !ledger->store)
 		return;
 	ledger->in_hand = 0;
-	store_set_mark(ledger->store, count);
+	store_set_mark(ledger->store, (struct store_mark){count, ledger->admitted});
+}
+
+void
+ledger_admit(struct ledger *ledger)
+{
+	if (!ledger || !ledger->store)
+		return;
+	ledger->admitted++;
+	put_about(ledger);
 }
 
 bool

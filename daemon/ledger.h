@@ -45,11 +45,15 @@ ledger_has_history(const struct ledger *ledger);
 
 /* How many registrations had come to the last one when it was killed, and were not in its
  * history yet; 0 without one. */
-unsigned
+uint64_t
 ledger_in_hand(const struct ledger *ledger);
 /* There are so many now. What the last one had is forgotten with the first call. */
 void
 ledger_set_in_hand(struct ledger *ledger, unsigned count);
+/* One of them is in the history from the next commit on, whether that is told before we are
+ * killed or not. */
+void
+ledger_admit(struct ledger *ledger);
 
 /* The next record of the last one's history. Returns whether there was one. */
 bool

@@ -192,21 +192,21 @@ store_commit(struct store *store)
 	return 0;
 }
 
-unsigned
+struct store_mark
 store_mark(const struct store *store)
 {
-	uint32_t mark;
+	struct store_mark mark;
 
-	return pread(store->lock, &mark, sizeof(mark), 0) == sizeof(mark) ? mark : 0;
+	if (pread(store->lock, &mark, sizeof(mark), 0) != sizeof(mark))
+		return (struct store_mark){0, 0};
+	return mark;
 }
 
 void
-store_set_mark(struct store *store, unsigned mark)
+store_set_mark(struct store *store, struct store_mark mark)
 {
-	uint32_t now = mark;
-
 	/* On a full disk there is none. */
-	if (pwrite(store->lock, &now, sizeof(now), 0) < 0)
+	if (pwrite(store->lock, &mark, sizeof(mark), 0) < 0)
 		return;
 }
 

@@ -59,12 +59,16 @@ store_delete(struct store *store, const struct store_key *key);
 __attribute__((warn_unused_result)) int
 store_commit(struct store *store);
 
-/* A number that is there at once, whenever we are killed, without a commit; 0 if there is
- * none. */
-unsigned
+/* Two numbers that are there at once, whenever we are killed, without a commit; 0 if there
+ * are none. */
+struct store_mark {
+	uint64_t count;
+	uint64_t base;
+};
+struct store_mark
 store_mark(const struct store *store);
 void
-store_set_mark(struct store *store, unsigned mark);
+store_set_mark(struct store *store, struct store_mark mark);
 
 /* Nobody shall read it: remove its file. */
 void

@@ -393,6 +393,24 @@ START_TEST(registrations_in_hand_are_counted_as_lost_once)
 }
 END_TEST
 
+START_TEST(registrations_in_hand_that_were_stored_are_not_lost)
+{
+	struct writer writer = stage_writer();
+
+	stage_show();
+	ledger_set_in_hand(stage.ledger, 2);
+	ledger_admit(stage.ledger);
+	ledger_commit(stage.ledger);
+	for (int i = 0; i < 3; i++) {
+		stage_kill();
+		stage_open();
+		stage_show();
+		ck_assert_uint_eq(lost(), 1);
+	}
+	writer_free(&writer);
+}
+END_TEST
+
 START_TEST(a_segment_that_is_not_what_it_was_is_no_target)
 {
 	struct writer writer = stage_writer(), other = writer_make();
@@ -439,6 +457,7 @@ main(void)
 	tcase_add_test(
 		tcase, a_process_that_dies_before_its_loops_are_known_is_counted_as_lost);
 	tcase_add_test(tcase, registrations_in_hand_are_counted_as_lost_once);
+	tcase_add_test(tcase, registrations_in_hand_that_were_stored_are_not_lost);
 	tcase_add_test(tcase, a_segment_that_is_not_what_it_was_is_no_target);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
