@@ -73,11 +73,11 @@ make_possible(struct counters *delta, const uint8_t *bands, unsigned band_count,
 
 	for (unsigned n = 0; n < band_count; n++) {
 		unsigned band = bands[n];
-		unsigned first = band ? (band - 1) * HISTOGRAM_PER_BAND + 1 : 0;
-		unsigned last = band * HISTOGRAM_PER_BAND;
 		unsigned __int128 least = 0, most = 0, sum = h->sums_ns[band];
+		unsigned first, last;
 
-		for (unsigned i = first; i <= last && i < HISTOGRAM_BUCKETS; i++) {
+		histogram_band_buckets(band, &first, &last);
+		for (unsigned i = first; i <= last; i++) {
 			unsigned __int128 count = h->counts[i];
 			uint64_t shortest, longest;
 

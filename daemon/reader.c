@@ -25,7 +25,8 @@ struct reader {
 	struct segment_thread *threads; /* header.thread_count of them */
 	int fd;
 	struct segment_header header;
-	bool born[]; /* of each slot: it had a birth once, so that it is no hole */
+	uint8_t pages
+		[]; /* of each slot: those that are known to be no holes, a bit each */
 };
 
 /* Returns 0 or -errno; a file that ends too early is an error too. */
@@ -42,8 +43,7 @@ read_at(int fd, void *to, size_t size, uint64_t offset)
 struct reader *
 reader_new(int fd, const struct segment_header *header)
 {
-	struct reader *reader =
-		calloc(1, sizeof(*reader) + header->slot_count * sizeof(bool));
+	struct reader *reader = calloc(1, sizeof(*reader) + header->slot_count);
 	void *map = MAP_FAILED;
 	int seals;
 
@@ -202,27 +202,98 @@ slot_offset(const struct reader *reader, uint32_t index)
 	       (uint64_t)index * sizeof(struct segment_slot);
 }
 
-/* Read the rest of a slot whose first part is `hot`. Its state was read before its sequence,
- * and may be of a moment before it; where all is of one moment it becomes that moment's. */
-static enum reader_result
-read_rest(struct reader *reader, uint32_t index, struct segment_slot *hot,
-	struct segment_slot *slot)
+/* Whether these bytes of a slot are in the map, and in no hole of the file. */
+static bool
+is_mapped(const struct reader *reader, uint32_t index, size_t offset, size_t bytes)
 {
-	uint64_t offset = slot_offset(reader, index);
+	for (size_t i = offset / SEGMENT_PAGE; i <= (offset + bytes - 1) / SEGMENT_PAGE;
+		i++)
+		if (!reader->map || !(reader->pages[index] & 1u << i))
+			return false;
+	return true;
+}
+
+/* Note in which pages of a slot something was written by then. */
+static void
+note_pages(struct reader *reader, uint32_t index, const struct segment_slot *slot)
+{
+	const unsigned all = (1u << sizeof(*slot) / SEGMENT_PAGE) - 1;
+
+	if (reader->pages[index] == all)
+		return;
+	for (size_t i = 0; i < offsetof(struct segment_slot, padding);
+		i += sizeof(uint64_t)) {
+		uint64_t word;
+
+		memcpy(&word, (const char *)slot + i, sizeof(word));
+		if (word)
+			reader->pages[index] |= (uint8_t)(1u << i / SEGMENT_PAGE);
+	}
+}
+
+/* Whether what was read of a slot since `hot` is all of that moment. Its state was read before
+ * its sequence, and may be of a moment before it: it becomes that moment's. */
+static enum reader_result
+judge(struct reader *reader, uint32_t index, struct segment_slot *hot)
+{
 	struct {
 		uint64_t state;
 		uint64_t sequence;
 	} after;
 
-	if (read_at(reader->fd, (char *)slot + HOT, REST, offset + HOT) < 0)
-		return READER_BUSY;
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	if (fetch(reader, reader->born[index], offset, &after, sizeof(after)) < 0)
+	if (fetch(reader, is_mapped(reader, index, 0, sizeof(after)),
+		    slot_offset(reader, index), &after, sizeof(after)) < 0)
 		return READER_BUSY;
 	if (after.state & SEGMENT_RECORDING || hot->sequence != after.sequence)
 		return READER_TORN;
 	hot->state = after.state;
 	return READER_WHOLE;
+}
+
+/* Read the rest of a slot whose first part is `hot`. */
+static enum reader_result
+read_rest(struct reader *reader, uint32_t index, struct segment_slot *hot,
+	struct segment_slot *slot)
+{
+	if (read_at(reader->fd, (char *)slot + HOT, REST,
+		    slot_offset(reader, index) + HOT) < 0)
+		return READER_BUSY;
+	note_pages(reader, index, slot);
+	return judge(reader, index, hot);
+}
+
+/* The same from the map, but for what is as it was: the ring in `slot`, and of the histogram
+ * the bands whose sums are those in `known`. READER_BUSY: that cannot be done. */
+static enum reader_result
+read_changes(struct reader *reader, uint32_t index, const struct histogram *known,
+	struct segment_slot *hot, struct segment_slot *slot)
+{
+	const size_t sums = offsetof(struct segment_slot, iteration.sums_ns);
+	const size_t sums_bytes = offsetof(struct segment_slot, padding) - sums;
+	uint64_t offset = slot_offset(reader, index);
+
+	if (!is_mapped(reader, index, 0, 1) ||
+		!is_mapped(reader, index, sums, sums_bytes))
+		return READER_BUSY;
+	if (hot->long_count != slot->long_count)
+		copy(reader, offset + HOT, slot->ring, sizeof(slot->ring));
+	copy(reader, offset + sums, slot->iteration.sums_ns, sums_bytes);
+	for (unsigned band = 0; band < HISTOGRAM_BANDS; band++) {
+		unsigned first, last;
+		size_t place, bytes;
+
+		if (band && slot->iteration.sums_ns[band] == known->sums_ns[band])
+			continue;
+		histogram_band_buckets(band, &first, &last);
+		place = offsetof(struct segment_slot, iteration.counts) +
+			first * sizeof(uint64_t);
+		bytes = (last + 1 - first) * sizeof(uint64_t);
+		if (!is_mapped(reader, index, place, bytes))
+			return READER_BUSY;
+		copy(reader, offset + place, &slot->iteration.counts[first], bytes);
+	}
+	return judge(reader, index, hot);
 }
 
 /* Read a slot up to its ring, its sequence before what that is about. */
@@ -232,7 +303,7 @@ read_hot(struct reader *reader, uint32_t index, struct segment_slot *hot)
 	const size_t first = offsetof(struct segment_slot, iterations);
 	uint64_t offset = slot_offset(reader, index);
 
-	if (!reader->born[index] || !reader->map)
+	if (!is_mapped(reader, index, 0, HOT))
 		return reader_peek_slot(reader, index, hot);
 	copy(reader, offset, hot, first);
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
@@ -260,12 +331,12 @@ is_same(const struct reader *reader, uint64_t offset, const struct segment_slot 
 
 enum reader_result
 reader_read_slot(struct reader *reader, uint32_t index, int torn_ok, unsigned tries,
-	struct segment_slot *slot)
+	const struct histogram *known, struct segment_slot *slot)
 {
 	enum reader_result result = READER_BUSY;
 	struct segment_slot hot; /* its first part */
 
-	if (reader->map && reader->born[index] &&
+	if (is_mapped(reader, index, 0, HOT) &&
 		is_same(reader, slot_offset(reader, index), slot))
 		return READER_SAME;
 	for (unsigned i = 0; i < tries && result != READER_WHOLE; i++) {
@@ -273,7 +344,10 @@ reader_read_slot(struct reader *reader, uint32_t index, int torn_ok, unsigned tr
 			return READER_BUSY;
 		if (result == READER_BUSY && memcmp(&hot, slot, HOT) == 0)
 			return READER_SAME;
-		result = read_rest(reader, index, &hot, slot);
+		/* What is torn is to be all there. */
+		result = known && i == 0 && tries > 1
+				 ? read_changes(reader, index, known, &hot, slot)
+				 : read_rest(reader, index, &hot, slot);
 	}
 	if (result == READER_TORN && !torn_ok)
 		result = READER_BUSY;
@@ -287,8 +361,8 @@ reader_peek_state(struct reader *reader, uint32_t index, uint64_t *ret_state,
 	uint64_t *ret_sequence)
 {
 	uint64_t words[2]; /* the first two of a slot */
-	int r = fetch(reader, reader->born[index], slot_offset(reader, index), words,
-		sizeof(words));
+	int r = fetch(reader, is_mapped(reader, index, 0, sizeof(words)),
+		slot_offset(reader, index), words, sizeof(words));
 
 	*ret_state = words[0];
 	*ret_sequence = words[1];
@@ -298,9 +372,10 @@ reader_peek_state(struct reader *reader, uint32_t index, uint64_t *ret_state,
 int
 reader_peek_round(struct reader *reader, uint32_t index, uint64_t *ret_round)
 {
-	return fetch(reader, reader->born[index],
-		slot_offset(reader, index) + offsetof(struct segment_slot, round),
-		ret_round, sizeof(*ret_round));
+	const size_t round = offsetof(struct segment_slot, round);
+
+	return fetch(reader, is_mapped(reader, index, round, sizeof(*ret_round)),
+		slot_offset(reader, index) + round, ret_round, sizeof(*ret_round));
 }
 
 int
@@ -309,14 +384,14 @@ reader_peek_slot(struct reader *reader, uint32_t index, struct segment_slot *slo
 	int r = read_at(reader->fd, slot, HOT, slot_offset(reader, index));
 
 	if (r == 0 && slot->born_ns)
-		reader->born[index] = true;
+		reader->pages[index] |= 1;
 	return r;
 }
 
 int
 reader_peek_used_slot(struct reader *reader, uint32_t index, struct segment_slot *slot)
 {
-	if (!reader->map || !reader->born[index])
+	if (!is_mapped(reader, index, 0, GLANCE))
 		return reader_peek_slot(reader, index, slot);
 	copy(reader, slot_offset(reader, index), slot, GLANCE);
 	return 0;

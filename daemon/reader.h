@@ -2,9 +2,9 @@
 /*
  * Reads one segment, by pread into memory of our own: nothing that its owner does can
  * stop, crash or mislead the reading, and what comes out is a copy that stays as it is.
- * Quick looks, of which there are many, are at a map of it where that is as safe: nobody can
- * make holes in a file that is sealed against future writes, so that a page in which
- * something stood when it was read is there for ever.
+ * What is looked at often is copied from a map of it where that is as safe: nobody can make
+ * holes in a file that is sealed against future writes, so that a page in which something
+ * stood when it was read is there for ever.
  */
 #ifndef LOOPLAG_DAEMON_READER_H
 #define LOOPLAG_DAEMON_READER_H
@@ -71,11 +71,12 @@ enum reader_result {
  * Read a slot, with so many tries. `slot` holds what the last reading gave, zeros at first;
  * when the answer is READER_BUSY only its fields before the ring are still that. READER_TORN
  * comes instead of that only if `torn_ok`: a writer may have died while it wrote, or write
- * all the time.
+ * all the time. With READER_WHOLE and `known`, what was read last of the iterations, counts
+ * of those bands may be left out, but for the first, whose sums are the same there.
  */
 enum reader_result
 reader_read_slot(struct reader *reader, uint32_t index, int torn_ok, unsigned tries,
-	struct segment_slot *slot);
+	const struct histogram *known, struct segment_slot *slot);
 
 /*
  * Quick looks, which promise nothing about one moment. Return 0 or -errno. Of slots that had

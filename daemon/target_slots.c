@@ -163,7 +163,8 @@ read_slot(struct target *target, uint32_t index, struct segment_slot *ret_now,
 	memcpy(ret_now, slot ? slot->head : unused, SLOT_HEAD_BYTES);
 	result = reader_read_slot(target->reader, index,
 		family_is_dead(target->family) || (slot ? slot->busy : !target->older),
-		slot ? slot->tries : TRIES_MIN, ret_now);
+		slot ? slot->tries : TRIES_MIN,
+		slot && slot->account.whole ? &slot->account.iteration : NULL, ret_now);
 	*ret_changed = result == READER_WHOLE || result == READER_TORN;
 	if (!slot) {
 		if (!*ret_changed || !ret_now->born_ns || has_moved(ret_now))

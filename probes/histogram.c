@@ -136,7 +136,7 @@ histogram_add(struct histogram *sum, const struct histogram *h)
 	unsigned first, last;
 
 	for (unsigned band = 0; (band = next_band(h, band)) < HISTOGRAM_BANDS; band++) {
-		band_buckets(band, &first, &last);
+		histogram_band_buckets(band, &first, &last);
 		for (unsigned i = first; i <= last; i++)
 			sum->counts[i] = add_saturated(sum->counts[i], h->counts[i]);
 		sum->sums_ns[band] = add_saturated(sum->sums_ns[band], h->sums_ns[band]);
@@ -164,7 +164,7 @@ histogram_subtract(struct histogram *sum, const struct histogram *h)
 	unsigned first, last;
 
 	for (unsigned band = 0; (band = next_band(h, band)) < HISTOGRAM_BANDS; band++) {
-		band_buckets(band, &first, &last);
+		histogram_band_buckets(band, &first, &last);
 		for (unsigned i = first; i <= last; i++)
 			sum->counts[i] = subtract_clamped(sum->counts[i], h->counts[i]);
 		sum->sums_ns[band] =
@@ -210,7 +210,7 @@ histogram_take(struct histogram *before, const struct histogram *now, bool whole
 	before->square_low = now->square_low;
 	before->square_high = now->square_high;
 	for (unsigned band = 0; band < HISTOGRAM_BANDS; band++) {
-		band_buckets(band, &first, &last);
+		histogram_band_buckets(band, &first, &last);
 		/* Most are as they were. */
 		if (now->sums_ns[band] == before->sums_ns[band] &&
 			((whole && band) ||
@@ -244,7 +244,7 @@ histogram_top(const struct histogram *h)
 	for (unsigned band = HISTOGRAM_BANDS; band-- > 0;) {
 		if (!band_count(h, band))
 			continue;
-		band_buckets(band, &first, &last);
+		histogram_band_buckets(band, &first, &last);
 		while (!h->counts[last])
 			last--;
 		return last;

@@ -82,6 +82,16 @@ histogram_band(unsigned bucket)
 	return (bucket + HISTOGRAM_PER_BAND - 1) / HISTOGRAM_PER_BAND;
 }
 
+/* The buckets of a band. */
+static inline void
+histogram_band_buckets(unsigned band, unsigned *ret_first, unsigned *ret_last)
+{
+	*ret_last = band * HISTOGRAM_PER_BAND;
+	if (*ret_last >= HISTOGRAM_BUCKETS)
+		*ret_last = HISTOGRAM_BUCKETS - 1;
+	*ret_first = band ? (band - 1) * HISTOGRAM_PER_BAND + 1 : 0;
+}
+
 /* Replace a word that others may read at the same time by another one. */
 static inline void
 histogram_store(uint64_t *word, uint64_t value)

@@ -16,7 +16,7 @@ partial_excess(const struct histogram *h, unsigned band, uint64_t limit_ns)
 	unsigned __int128 excess = 0;
 	unsigned first, last;
 
-	band_buckets(band, &first, &last);
+	histogram_band_buckets(band, &first, &last);
 	if (limit_ns >= histogram_upper_ns(last))
 		return 0;
 	for (unsigned i = first; i <= last; i++) {
@@ -83,7 +83,7 @@ fill_band(const struct histogram *h, unsigned band, const struct above *above,
 	double least = 0, most = 0, count = 0;
 	unsigned first, last;
 
-	band_buckets(band, &first, &last);
+	histogram_band_buckets(band, &first, &last);
 	/* From below: what the others leave. */
 	for (unsigned i = first; i <= last; i++) {
 		ret_above[i - first].least = sum - most;
@@ -192,7 +192,7 @@ find_wanted(const struct histogram *h, struct wanted *wanted, size_t count)
 
 		if (!band_count(h, band))
 			continue;
-		band_buckets(band, &first, &last);
+		histogram_band_buckets(band, &first, &last);
 		fill_band(h, band, &upper, lower);
 		for (unsigned i = last + 1; i-- > first;) {
 			if (!h->counts[i])

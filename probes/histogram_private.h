@@ -34,16 +34,6 @@ lower_seconds(unsigned bucket)
 	return bucket ? histogram_upper_seconds(bucket - 1) : 0;
 }
 
-/* The buckets of a band: ret_first..ret_last. */
-static inline void
-band_buckets(unsigned band, unsigned *ret_first, unsigned *ret_last)
-{
-	*ret_last = band * HISTOGRAM_PER_BAND;
-	if (*ret_last >= HISTOGRAM_BUCKETS)
-		*ret_last = HISTOGRAM_BUCKETS - 1;
-	*ret_first = band ? (band - 1) * HISTOGRAM_PER_BAND + 1 : 0;
-}
-
 /* How many durations a band holds. */
 static inline uint64_t
 band_count(const struct histogram *h, unsigned band)
@@ -53,7 +43,7 @@ band_count(const struct histogram *h, unsigned band)
 
 	if (band && !h->sums_ns[band])
 		return 0;
-	band_buckets(band, &first, &last);
+	histogram_band_buckets(band, &first, &last);
 	for (unsigned i = first; i <= last; i++) {
 		count += h->counts[i];
 		any |= h->counts[i];

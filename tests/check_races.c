@@ -192,7 +192,7 @@ read_slots(void *arg)
 		for (unsigned i = 0; i < 2; i++) {
 			ck_assert_int_eq(reader_begin(readers[i]), 0);
 			for (uint32_t j = 0; j < reader_slots(readers[i]); j++)
-				if (reader_read_slot(readers[i], j, 0, READER_TRIES,
+				if (reader_read_slot(readers[i], j, 0, READER_TRIES, NULL,
 					    &copies[i * SLOTS + j]) == READER_WHOLE)
 					check_slot(&copies[i * SLOTS + j]);
 		}

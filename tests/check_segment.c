@@ -218,24 +218,24 @@ END_TEST
 START_TEST(a_slot_is_read_when_it_has_changed)
 {
 	ck_assert_int_eq(
-		reader_read_slot(reader, 9, 0, READER_TRIES, &copy), READER_SAME);
+		reader_read_slot(reader, 9, 0, READER_TRIES, NULL, &copy), READER_SAME);
 	slots[9].state = 1000;
 	slots[9].sequence = 1;
 	slots[9].iterations = 17;
 	slots[9].iteration.counts[50] = 17;
 	slots[9].wakeup.sum_ns = 3;
 	ck_assert_int_eq(
-		reader_read_slot(reader, 9, 0, READER_TRIES, &copy), READER_WHOLE);
+		reader_read_slot(reader, 9, 0, READER_TRIES, NULL, &copy), READER_WHOLE);
 	ck_assert_uint_eq(copy.iterations, 17);
 	ck_assert_uint_eq(copy.iteration.counts[50], 17);
 	ck_assert_uint_eq(copy.wakeup.sum_ns, 3);
 	ck_assert_int_eq(
-		reader_read_slot(reader, 9, 0, READER_TRIES, &copy), READER_SAME);
+		reader_read_slot(reader, 9, 0, READER_TRIES, NULL, &copy), READER_SAME);
 	slots[9].events++;
 	ck_assert_int_eq(
-		reader_read_slot(reader, 9, 0, READER_TRIES, &copy), READER_WHOLE);
+		reader_read_slot(reader, 9, 0, READER_TRIES, NULL, &copy), READER_WHOLE);
 	ck_assert_int_eq(
-		reader_read_slot(reader, 8, 0, READER_TRIES, &copy), READER_WHOLE);
+		reader_read_slot(reader, 8, 0, READER_TRIES, NULL, &copy), READER_WHOLE);
 	ck_assert_uint_eq(copy.iterations, 0);
 }
 END_TEST
@@ -245,26 +245,32 @@ START_TEST(a_slot_that_stays_in_writing_is_left_alone_or_taken_as_it_is)
 	slots[0].state = SEGMENT_ATTENDED | SEGMENT_RECORDING | 1;
 	slots[0].iterations = 5;
 	ck_assert_int_eq(
-		reader_read_slot(reader, 0, 0, READER_TRIES, &copy), READER_BUSY);
+		reader_read_slot(reader, 0, 0, READER_TRIES, NULL, &copy), READER_BUSY);
 	ck_assert_uint_eq(copy.iterations, 0);
 	ck_assert_int_eq(
-		reader_read_slot(reader, 0, 1, READER_TRIES, &copy), READER_TORN);
+		reader_read_slot(reader, 0, 1, READER_TRIES, NULL, &copy), READER_TORN);
 	ck_assert_uint_eq(copy.iterations, 5);
 	ck_assert_int_eq(
-		reader_read_slot(reader, 0, 1, READER_TRIES, &copy), READER_SAME);
+		reader_read_slot(reader, 0, 1, READER_TRIES, NULL, &copy), READER_SAME);
 }
 END_TEST
 
-/* With and without a map of it, which takes a seal. */
-START_TEST(quick_looks_show_what_stands_there_now)
+/* Have a reader with or without a map, which takes a seal. */
+static void
+read_anew(int mapped)
 {
 	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
 	ck_assert_int_eq(
-		fcntl(fd, F_ADD_SEALS, _i ? seals | F_SEAL_FUTURE_WRITE : seals), 0);
+		fcntl(fd, F_ADD_SEALS, mapped ? seals | F_SEAL_FUTURE_WRITE : seals), 0);
 	reader_free(reader);
 	reader = reader_new(fd, &header);
 	ck_assert_ptr_nonnull(reader);
+}
+
+START_TEST(quick_looks_show_what_stands_there_now)
+{
+	read_anew(_i);
 	ck_assert_uint_eq(reader_slots(reader), 0);
 	for (uint64_t i = 1; i <= 3; i++) {
 		((struct segment_header *)memory)->slots_used = i;
@@ -307,18 +313,13 @@ START_TEST(looks_at_slots_that_were_never_read_fill_no_holes)
 	struct stat before, after;
 	uint64_t state, sequence, round;
 
-	ck_assert_int_eq(
-		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE),
-		0);
-	reader_free(reader);
-	reader = reader_new(fd, &header);
-	ck_assert_ptr_nonnull(reader);
+	read_anew(1);
 	ck_assert_int_eq(fstat(fd, &before), 0);
 	ck_assert_int_eq(reader_peek_state(reader, 5, &state, &sequence), 0);
 	ck_assert_int_eq(reader_peek_round(reader, 6, &round), 0);
 	ck_assert_int_eq(reader_peek_used_slot(reader, 7, &copy), 0);
 	ck_assert_int_eq(
-		reader_read_slot(reader, 8, 1, READER_TRIES, &copy), READER_SAME);
+		reader_read_slot(reader, 8, 1, READER_TRIES, NULL, &copy), READER_SAME);
 	ck_assert_uint_eq(state | sequence | round | copy.born_ns, 0);
 	ck_assert_int_eq(fstat(fd, &after), 0);
 	ck_assert_int_eq(after.st_blocks, before.st_blocks);
@@ -331,12 +332,67 @@ START_TEST(a_short_file_is_an_error)
 	ck_assert_int_eq(reader_begin(reader), 0);
 	slots = NULL;
 	ck_assert_int_eq(
-		reader_read_slot(reader, 0, 1, READER_TRIES, &copy), READER_BUSY);
+		reader_read_slot(reader, 0, 1, READER_TRIES, NULL, &copy), READER_BUSY);
 	ck_assert_int_eq(ftruncate(fd, 4096), 0);
 	ck_assert_int_lt(reader_begin(reader), 0);
 	ck_assert_int_eq(reader_read_header(fd, &header), 0);
 	ck_assert_int_eq(ftruncate(fd, 4095), 0);
 	ck_assert_int_lt(reader_read_header(fd, &header), 0);
+}
+END_TEST
+
+/* A slot that says of itself what it never wrote. */
+START_TEST(what_is_read_from_the_map_fills_no_holes)
+{
+	struct histogram known = {0};
+	struct stat before, after;
+
+	read_anew(1);
+	slots[5].born_ns = 7;
+	slots[5].iteration.sums_ns[1] = 1000;
+	for (uint64_t i = 1; i <= 3; i++) {
+		slots[5].sequence = i;
+		slots[5].iteration.sums_ns[70] =
+			i; /* its counts are on a page of their own */
+		ck_assert_int_eq(fstat(fd, &before), 0);
+		ck_assert_int_eq(
+			reader_read_slot(reader, 5, 1, READER_TRIES, &known, &copy),
+			READER_WHOLE);
+		ck_assert_uint_eq(copy.iteration.sums_ns[70], i);
+		ck_assert_int_eq(fstat(fd, &after), 0);
+		ck_assert_int_eq(after.st_blocks, before.st_blocks);
+		known = copy.iteration;
+	}
+}
+END_TEST
+
+START_TEST(counts_that_are_known_may_be_left_out)
+{
+	struct histogram known;
+
+	read_anew(_i);
+	slots[5].born_ns = 7;
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+		histogram_record(&slots[5].iteration, histogram_upper_ns(i) >> 1);
+	slots[5].sequence = 1;
+	ck_assert_int_eq(
+		reader_read_slot(reader, 5, 1, READER_TRIES, NULL, &copy), READER_WHOLE);
+	known = copy.iteration;
+	histogram_record(&slots[5].iteration, 0);
+	histogram_record(&slots[5].iteration, 1000000);
+	slots[5].sequence = 2;
+	memset(copy.iteration.counts, 0xff, sizeof(copy.iteration.counts));
+	ck_assert_int_eq(reader_read_slot(reader, 5, 1, READER_TRIES, &known, &copy),
+		READER_WHOLE);
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+		if (!_i || !i ||
+			histogram_band(i) == histogram_band(histogram_index(1000000)))
+			ck_assert_uint_eq(
+				copy.iteration.counts[i], slots[5].iteration.counts[i]);
+		else
+			ck_assert_uint_eq(copy.iteration.counts[i], UINT64_MAX);
+	ck_assert_mem_eq(copy.iteration.sums_ns, slots[5].iteration.sums_ns,
+		sizeof(copy.iteration.sums_ns));
 }
 END_TEST
 
@@ -349,16 +405,17 @@ write_slot(void *arg)
 	struct segment_slot *slot = arg;
 
 	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		uint64_t length_ns = 1ull << slot->iterations % 32;
+
 		__atomic_store_n(&slot->state, SEGMENT_ATTENDED | SEGMENT_RECORDING | 1,
 			__ATOMIC_RELAXED);
 		__atomic_thread_fence(__ATOMIC_RELEASE);
 		__atomic_store_n(
 			&slot->iterations, slot->iterations + 1, __ATOMIC_RELAXED);
 		__atomic_store_n(
-			&slot->iteration.counts[0], slot->iterations, __ATOMIC_RELAXED);
-		__atomic_store_n(
-			&slot->iteration.square_high, slot->iterations, __ATOMIC_RELAXED);
-		__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELAXED);
+			&slot->active_ns, slot->active_ns + length_ns, __ATOMIC_RELAXED);
+		histogram_record(&slot->iteration, length_ns);
+		__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELEASE);
 		__atomic_store_n(&slot->state, SEGMENT_ATTENDED | 1, __ATOMIC_RELEASE);
 		for (int i = 0; i < 3000; i++) {
 			__atomic_store_n(&slot->state, SEGMENT_ATTENDED | (i & 1),
@@ -370,21 +427,28 @@ write_slot(void *arg)
 
 START_TEST(a_copy_is_of_one_moment_while_a_loop_writes)
 {
+	struct histogram known = {0};
 	pthread_t thread;
 	unsigned whole = 0;
 
+	read_anew(_i);
 	stop = 0;
+	slots[0].born_ns = 7;
 	ck_assert_int_eq(pthread_create(&thread, NULL, write_slot, &slots[0]), 0);
 	for (int i = 0; i < 20000; i++) {
-		uint64_t before = copy.iterations;
+		uint64_t before = copy.iterations, sum_ns = 0;
 
-		if (reader_read_slot(reader, 0, 0, READER_TRIES, &copy) == READER_BUSY)
+		if (reader_read_slot(reader, 0, 0, READER_TRIES, &known, &copy) ==
+			READER_BUSY)
 			continue;
 		whole++;
+		for (unsigned band = 0; band < HISTOGRAM_BANDS; band++)
+			sum_ns += copy.iteration.sums_ns[band];
 		ck_assert_uint_ge(copy.iterations, before);
-		ck_assert_uint_eq(copy.iterations, copy.iteration.counts[0]);
-		ck_assert_uint_eq(copy.iterations, copy.iteration.square_high);
+		ck_assert_uint_eq(copy.iterations, histogram_total(&copy.iteration));
+		ck_assert_uint_eq(copy.active_ns, sum_ns);
 		ck_assert_uint_eq(copy.iterations, copy.sequence);
+		known = copy.iteration;
 	}
 	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
@@ -413,10 +477,12 @@ main(void)
 		reading, a_slot_that_stays_in_writing_is_left_alone_or_taken_as_it_is);
 	tcase_add_loop_test(reading, quick_looks_show_what_stands_there_now, 0, 2);
 	tcase_add_test(reading, looks_at_slots_that_were_never_read_fill_no_holes);
+	tcase_add_test(reading, what_is_read_from_the_map_fills_no_holes);
+	tcase_add_loop_test(reading, counts_that_are_known_may_be_left_out, 0, 2);
 	tcase_add_test(
 		reading, nobody_takes_a_page_away_that_is_sealed_against_future_writes);
 	tcase_add_test(reading, a_short_file_is_an_error);
-	tcase_add_test(reading, a_copy_is_of_one_moment_while_a_loop_writes);
+	tcase_add_loop_test(reading, a_copy_is_of_one_moment_while_a_loop_writes, 0, 2);
 	suite_add_tcase(suite, reading);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

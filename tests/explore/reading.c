@@ -120,8 +120,8 @@ reading_read(int torn_ok, unsigned tries, const struct segment_slot **ret_slot)
 	copy = zero;
 	now.tries_left = tries;
 	*ret_slot = &copy;
-	return reader_read_slot(
-		reader, (uint32_t)(slot - cast.segment.slots), torn_ok, tries, &copy);
+	return reader_read_slot(reader, (uint32_t)(slot - cast.segment.slots), torn_ok,
+		tries, NULL, &copy);
 }
 
 unsigned
