@@ -176,10 +176,11 @@ account_header(struct target *target, struct collector_stats *stats)
 		header->dropped_threads, UINT32_MAX);
 }
 
-void
+bool
 target_read(struct target *target, const struct target_reading *reading)
 {
 	uint64_t start_ticks, age_ns;
+	bool moved = false;
 
 	/* Without a pidfd: whether somebody else has the number now. */
 	if (target->pidfd < 0 && target->start_ticks && !family_is_dead(target->family) &&
@@ -187,13 +188,14 @@ target_read(struct target *target, const struct target_reading *reading)
 			start_ticks != target->start_ticks))
 		target_died(target, reading->now_ns);
 	if (target->absent)
-		return;
+		return false;
 	/* A sealed file can be read. */
 	if (reader_begin(target->reader) < 0)
-		return;
+		return false;
 	account_header(target, reading->stats);
 	for (uint32_t i = 0; i < target_slots_count(target, reading->stats); i++)
-		target_slots_read(target, i, reading);
+		moved |= target_slots_read(target, i, reading);
+	return moved;
 }
 
 void

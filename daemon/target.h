@@ -45,6 +45,7 @@ struct target_reading {
 	uint64_t now_ns;
 	struct collector_stats *stats;
 	bool at_once; /* quick looks are due, whatever was planned */
+	bool routine; /* nobody has asked: what only gets older may wait */
 };
 
 /* A target of a guest whose header was checked; takes over both descriptors, and borrows the
@@ -116,7 +117,8 @@ target_had_member(const struct target *target, pid_t pid);
 void
 target_free(struct target *target);
 
-void
+/* Returns whether anything may have happened in it since the last time. */
+bool
 target_read(struct target *target, const struct target_reading *reading);
 
 /* Tell its series, which were told group_begin_reading(), which loops live and what is open,

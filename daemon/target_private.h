@@ -52,6 +52,7 @@ struct slot_watch {
 struct slot {
 	struct slot_watch watch; /* first, as it is in every look */
 	struct series *series;
+	uint64_t told_ns;            /* when it was brought into that, by our clock */
 	uint32_t thread, generation; /* the loop's thread record, and its user then */
 	unsigned tries;              /* to read it in one piece */
 	bool busy;                   /* the last reading did not get it so */
@@ -130,8 +131,8 @@ uint32_t
 target_slots_count(struct target *target, struct collector_stats *stats);
 
 /* Read the slot and bring what happened in it into its series. The target's reader has
- * begun. */
-void
+ * begun. Returns whether that may be anything but rest. */
+bool
 target_slots_read(
 	struct target *target, uint32_t index, const struct target_reading *reading);
 

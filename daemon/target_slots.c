@@ -18,6 +18,7 @@
 #include "daemon/quota.h"
 #include "daemon/reader.h"
 #include "daemon/users.h"
+#include "daemon/window.h"
 
 /* A process may be this much older than its start time tells, a tick. */
 #define AGE_SLACK_NS 20000000ull
@@ -261,6 +262,7 @@ account_slot(struct target *target, uint32_t index, const struct segment_slot *n
 	account_update(&slot->account, now, &facts, &result);
 	slot->alive = result.alive;
 	slot->changed = true;
+	slot->told_ns = reading->now_ns;
 	reading->stats->waits = saturated_sum(reading->stats->waits, result.delta.waits);
 	if (result.delta.life_ns || counters_active(&result.delta)) {
 		series_add(series, &result.delta, reading->now_ns);
@@ -271,18 +273,45 @@ account_slot(struct target *target, uint32_t index, const struct segment_slot *n
 	target_watch_account(target, index, now, series, &facts, &result, reading);
 }
 
-void
+/* In which slot of the windows the life of a loop at rest is told: once in each, in the second
+ * before it is over. */
+static uint64_t
+life_period(uint64_t now_ns)
+{
+	return (now_ns + 1000000000) / WINDOW_SLOT_NS;
+}
+
+/* Whether nothing has happened to the slot's loop since it was told of but that it got older,
+ * which may wait. */
+static bool
+is_told(const struct target *target, uint32_t index, uint64_t now_ns)
+{
+	const struct slot *slot = target->slots[index];
+	uint64_t state, sequence;
+
+	return slot && !slot->busy && !slot->watch.open &&
+	       life_period(slot->told_ns) == life_period(now_ns) &&
+	       !family_is_dead(target->family) &&
+	       reader_peek_state(target->reader, index, &state, &sequence) == 0 &&
+	       state == slot->account.state && sequence == slot->account.sequence &&
+	       (!state || (state & (SEGMENT_ATTENDED | SEGMENT_RECORDING)) ==
+				  SEGMENT_ATTENDED);
+}
+
+bool
 target_slots_read(
 	struct target *target, uint32_t index, const struct target_reading *reading)
 {
 	static struct segment_slot now;
 	bool changed = false;
-	struct slot *slot = read_slot(target, index, &now, &changed);
+	struct slot *slot;
 
-	if (!slot)
-		return;
-	if (!slot->busy || changed)
+	if (reading->routine && is_told(target, index, reading->now_ns))
+		return false;
+	slot = read_slot(target, index, &now, &changed);
+	if (slot && (!slot->busy || changed))
 		account_slot(target, index, &now, changed, reading);
+	return changed || !slot || slot->busy || slot->account.open_ns;
 }
 
 pid_t

@@ -131,14 +131,14 @@ targets_free(struct targets *targets)
 }
 
 static void
-read_entry(struct entry *entry, uint64_t now_ns)
+read_entry(struct entry *entry, uint64_t now_ns, bool routine)
 {
 	struct target_reading reading = {
-		.now_ns = now_ns, .stats = entry->targets->stats};
+		.now_ns = now_ns, .stats = entry->targets->stats, .routine = routine};
 
-	target_read(entry->target, &reading);
 	/* What it has found goes on, whatever kept the loop from telling that it woke. */
-	entry->rest.wakes = NULL;
+	if (target_read(entry->target, &reading))
+		entry->rest.wakes = NULL;
 	follow_group(entry);
 }
 
@@ -436,7 +436,7 @@ targets_read_more(struct targets *targets, uint64_t now_ns)
 		struct entry *entry = targets->asked;
 
 		targets->asked = TAILQ_NEXT(entry, entry);
-		read_entry(entry, now_ns);
+		read_entry(entry, now_ns, false);
 		if (event_now_ns() - now_ns > READ_NS)
 			return true;
 	}
@@ -482,7 +482,7 @@ targets_read_some(struct targets *targets, uint64_t now_ns)
 		struct entry *entry = targets->next;
 
 		targets->next = TAILQ_NEXT(entry, entry);
-		read_entry(entry, now_ns);
+		read_entry(entry, now_ns, true);
 		if (event_now_ns() - now_ns > READ_NS)
 			return true;
 	}

@@ -482,6 +482,38 @@ START_TEST(many_targets_are_read_without_being_asked_for)
 }
 END_TEST
 
+static uint64_t last_life_ns;
+
+/* As far as it was told without anybody asking. */
+static bool
+life_goes_on(void)
+{
+	uint64_t before_ns = last_life_ns;
+
+	last_life_ns = groups_series_view(collector_groups(stage.collector), 0, 0)
+			       .total->life_ns;
+	return last_life_ns != before_ns;
+}
+
+START_TEST(the_life_of_a_loop_at_rest_is_told_at_times_and_to_who_asks)
+{
+	struct writer writer = stage_writer();
+	uint64_t first_ns, asked_ns;
+
+	writer_begin(&writer, 0, 0, -1);
+	writer_iterate(&writer, 0, MS);
+	last_life_ns = stage_show().life_ns;
+	ck_assert(stage_run_until(life_goes_on));
+	first_ns = writer_now_ns();
+	ck_assert(stage_run_until(life_goes_on));
+	/* Five seconds, less what kept us from reading in time. */
+	ck_assert_uint_gt(writer_now_ns() - first_ns, 2000 * MS);
+	asked_ns = writer_now_ns() - writer.slots[0].born_ns;
+	ck_assert_uint_ge(stage_show().life_ns, asked_ns);
+	writer_free(&writer);
+}
+END_TEST
+
 START_TEST(a_new_collector_rings)
 {
 	const volatile struct segment_doorbell *page;
@@ -525,6 +557,8 @@ main(void)
 	tcase_add_test(tcase, a_registration_anew_counts_nothing_twice);
 	tcase_add_test(tcase, a_closed_loop_is_no_stall);
 	tcase_add_test(tcase, many_targets_are_read_without_being_asked_for);
+	tcase_add_test(
+		tcase, the_life_of_a_loop_at_rest_is_told_at_times_and_to_who_asks);
 	tcase_add_test(tcase, a_new_collector_rings);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
