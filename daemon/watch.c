@@ -39,7 +39,8 @@ watch_tick_ns(uint64_t threshold_ns)
 uint64_t
 watch_rest_ns(uint64_t tick_ns)
 {
-	return 3 * tick_ns < TICK_MAX_NS ? 3 * tick_ns : TICK_MAX_NS;
+	/* A loop that went to work just after a look is looked at when it begins to stall. */
+	return 4 * tick_ns < TICK_MAX_NS ? 4 * tick_ns : TICK_MAX_NS;
 }
 
 static void

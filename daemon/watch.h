@@ -18,7 +18,7 @@ struct watch;
 uint64_t
 watch_tick_ns(uint64_t threshold_ns);
 
-/* The rest that goes with such ticks. */
+/* Between two looks at a loop that was not late, with such ticks: the threshold at most. */
 uint64_t
 watch_rest_ns(uint64_t tick_ns);
 
