@@ -409,6 +409,7 @@ waits_enter(struct wait *wait, uint32_t kind, intptr_t key, unsigned descriptors
 		keep(thread, frame);
 		if (likely(is_usual(thread, kind, key))) {
 			begin_wait(thread, wait, timeout_ns, frame);
+			loop_expect(thread->own.loop);
 			wait->begin_ns = calls.clock_ns();
 			if (unlikely(!wait_in(thread, wait, thread->own.loop)))
 				wait_outside(thread, wait, thread->last_kind,
@@ -485,6 +486,8 @@ waits_leave(struct wait *wait, int result)
 		give(thread);
 		return;
 	}
+	if (likely(wait->loop))
+		loop_expect(wait->loop);
 	now_ns = calls.clock_ns();
 	if (likely(wait->loop && thread->waiting.loop == wait->loop)) {
 		if (likely(deref(&thread->waiting))) {
