@@ -239,7 +239,8 @@ def test_services_are_enabled_seen_stuck_and_disabled(machine, native_stacks, be
     with Browser() as browser:
         for unit, line in lines.items():
             browser.get(f"http://127.0.0.1:{port}/#group={unit}")
-            wait_for(lambda: line in browser.text("#stalls"), 20, f"{unit} on the page")
+            wait_for(lambda: line in browser.text("#stalls"), 20,
+                     lambda: f"{unit} on the page: {browser.text('body')}")
         assert browser.complaints() == []
     shown, told = say(machine, "disable", "--now", *lines)
     for unit in lines:
