@@ -189,7 +189,7 @@ def before(machine):
 
 def stall(machine):
     """Have each of them be stuck; those of others are once somebody has asked them."""
-    machine.outside("redis-cli", "eval", "for i = 1, 30000000 do end", "0")
+    machine.outside("redis-cli", "eval", "for i = 1, 100000000 do end", "0")
     for port in 8010, 8011:
         machine.get(f"http://127.0.0.1:{port}/")
 
