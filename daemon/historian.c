@@ -15,7 +15,8 @@
 #include "daemon/ledger.h"
 #include "daemon/record.h"
 
-/* Each loop is read once a second: on average that was when the five seconds were over. */
+/* Each loop is read once a second: of one at work that was, on average, when the five seconds
+ * were over. */
 #define LATE_NS 500000000ull
 #define SLICE_NS 500000ull
 #define PAUSE_NS 2000000ull

@@ -24,8 +24,8 @@ struct ledger {
 	struct store *store; /* NULL: nothing is kept any more */
 	struct store_records *history;
 	uint64_t in_hand; /* of the last one */
-	uint64_t
-		admitted; /* registrations that have been in hand, and are in the history */
+	/* Registrations that have been in hand, and are in the history. */
+	uint64_t admitted;
 	char *directory;
 	char boot_id[BOOT_ID_BYTES + 1];
 };

@@ -25,8 +25,8 @@ struct reader {
 	struct segment_thread *threads; /* header.thread_count of them */
 	int fd;
 	struct segment_header header;
-	uint8_t pages
-		[]; /* of each slot: those that are known to be no holes, a bit each */
+	/* Of each slot: those that are known to be no holes, a bit each. */
+	uint8_t pages[];
 };
 
 /* Returns 0 or -errno; a file that ends too early is an error too. */

@@ -79,8 +79,8 @@ reader_read_slot(struct reader *reader, uint32_t index, int torn_ok, unsigned tr
 	const struct histogram *known, struct segment_slot *slot);
 
 /*
- * Quick looks, which promise nothing about one moment. Return 0 or -errno. Of slots that had
- * a birth when this reader read them they are cheap.
+ * Quick looks, which promise nothing about one moment. Return 0 or -errno. Of slots in
+ * which something stood when this reader read them they are cheap.
  *
  * state: and the sequence; cheapest.
  * round.

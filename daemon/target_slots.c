@@ -273,16 +273,25 @@ account_slot(struct target *target, uint32_t index, const struct segment_slot *n
 	target_watch_account(target, index, now, series, &facts, &result, reading);
 }
 
-/* In which slot of the windows the life of a loop at rest is told: once in each, in the second
- * before it is over. */
+/* In which slot of the windows the life of a loop at rest is told: once in each, with a second
+ * or two left for those that are read late. */
 static uint64_t
 life_period(uint64_t now_ns)
 {
-	return (now_ns + 1000000000) / WINDOW_SLOT_NS;
+	return (now_ns + 2000000000) / WINDOW_SLOT_NS;
 }
 
-/* Whether nothing has happened to the slot's loop since it was told of but that it got older,
- * which may wait. */
+/* Whether the thread that the slot's loop had when it was told of still lives. */
+static bool
+has_thread(const struct target *target, const struct slot *slot)
+{
+	struct reader_thread record = reader_thread(target->reader, slot->thread);
+
+	return reader_is_living(record.owner) && record.generation == slot->generation;
+}
+
+/* Whether the slot's loop is at rest as when it was told of. What it has had since, life and waits
+ * that ended no iteration, may wait. */
 static bool
 is_told(const struct target *target, uint32_t index, uint64_t now_ns)
 {
@@ -291,7 +300,7 @@ is_told(const struct target *target, uint32_t index, uint64_t now_ns)
 
 	return slot && !slot->busy && !slot->watch.open &&
 	       life_period(slot->told_ns) == life_period(now_ns) &&
-	       !family_is_dead(target->family) &&
+	       !family_is_dead(target->family) && has_thread(target, slot) &&
 	       reader_peek_state(target->reader, index, &state, &sequence) == 0 &&
 	       state == slot->account.state && sequence == slot->account.sequence &&
 	       (!state || (state & (SEGMENT_ATTENDED | SEGMENT_RECORDING)) ==

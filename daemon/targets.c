@@ -218,6 +218,15 @@ has_member(const struct entry *entry, pid_t pid)
 		       : family_has_member(target_family(entry->target), pid);
 }
 
+/* The process of the other one has registered anew, with this one, and may tell that its loops
+ * wake there from now on. */
+static void
+replace(struct entry *entry, struct entry *other)
+{
+	target_set_older(entry->target, other->target);
+	other->rest.wakes = NULL;
+}
+
 /* Find what is known of the target's process already. Returns 0, or -1 if this very
  * registration is. */
 static int
@@ -233,7 +242,7 @@ relate(struct targets *targets, struct entry *entry, const struct segment_hello 
 		if (!target_is_same_process(other->target, entry->target)) {
 			if (hello->registrations && target_pid(entry->target) > 0 &&
 				has_member(other, target_pid(entry->target)))
-				target_set_older(entry->target, other->target);
+				replace(entry, other);
 			continue;
 		}
 		if (target_repeats(entry->target, other->target))
@@ -243,7 +252,7 @@ relate(struct targets *targets, struct entry *entry, const struct segment_hello 
 		if (target_is_absent(other->target) &&
 			!target_is_same_program(other->target, entry->target))
 			target_died(other->target, now_ns);
-		target_set_older(entry->target, other->target);
+		replace(entry, other);
 	}
 	return 0;
 }

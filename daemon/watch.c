@@ -39,8 +39,10 @@ watch_tick_ns(uint64_t threshold_ns)
 uint64_t
 watch_rest_ns(uint64_t tick_ns)
 {
-	/* A loop that went to work just after a look is looked at when it begins to stall. */
-	return 4 * tick_ns < TICK_MAX_NS ? 4 * tick_ns : TICK_MAX_NS;
+	/* One that has been late for less than a quarter of a tick is looked at before it stalls. */
+	uint64_t rest_ns = 4 * tick_ns - tick_ns / 4;
+
+	return rest_ns < TICK_MAX_NS ? rest_ns : TICK_MAX_NS;
 }
 
 static void

@@ -18,7 +18,8 @@ struct watch;
 uint64_t
 watch_tick_ns(uint64_t threshold_ns);
 
-/* Between two looks at a loop that was not late, with such ticks: the threshold at most. */
+/* Between two looks at a loop that was not late, with such ticks: somewhat less than the
+ * threshold. */
 uint64_t
 watch_rest_ns(uint64_t tick_ns);
 

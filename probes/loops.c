@@ -3,6 +3,9 @@
 
 #include "probes/loops.h"
 
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 #include <string.h>
 
 #include "probes/copies.h"
@@ -21,13 +24,27 @@
 static uint32_t not_started = LOOPS_BEGINNING;
 uint32_t *loops_live = &not_started;
 uint32_t loops_process;
+int loops_can_prefetch;
 static struct segment segments[2]; /* the current one at segment_number % 2 */
 static uint32_t segment_number;
 static struct loop loops[LOOPS];
 
+static int
+can_prefetch(void)
+{
+#ifdef __x86_64__
+	unsigned a, b, c, d;
+
+	return __get_cpuid(0x80000001, &a, &b, &c, &d) && c & bit_PRFCHW;
+#else
+	return 1;
+#endif
+}
+
 void
 loops_start(const struct segment *segment, uint32_t *live)
 {
+	loops_can_prefetch = can_prefetch();
 	*live = LOOPS_LIVE;
 	segments[0] = *segment;
 	loops_process = 1;

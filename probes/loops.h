@@ -68,6 +68,7 @@ loops_epoch(void);
 
 enum { LOOPS_CHILD, LOOPS_LIVE, LOOPS_BEGINNING };
 extern uint32_t *loops_live;   /* reads LOOPS_LIVE, or LOOPS_CHILD in a forked child */
+extern int loops_can_prefetch; /* for writing; not all processors can */
 extern uint32_t loops_process; /* number of the process in which it reads LOOPS_LIVE */
 
 /* Tell whether loops_epoch() is that number, which is not 0. */
@@ -168,8 +169,9 @@ static inline void
 loop_expect(const struct loop *loop)
 {
 #ifdef __x86_64__
-	/* The compiler's own would fetch it to be read. Where it is unknown it does nothing. */
-	__asm__ volatile("prefetchw %0" : : "m"(loop_slot(loop)->state));
+	/* The compiler's own would fetch it to be read. */
+	if (loops_can_prefetch)
+		__asm__ volatile("prefetchw %0" : : "m"(loop_slot(loop)->state));
 #else
 	__builtin_prefetch(&loop_slot(loop)->state, 1);
 #endif

@@ -299,7 +299,7 @@ START_TEST(ticks_are_a_quarter_of_the_threshold_within_bounds)
 	ck_assert_uint_eq(watch_tick_ns(60 * SECOND), 250 * MS);
 	ck_assert_uint_eq(watch_tick_ns(10 * MS), 2500000);
 	ck_assert_uint_eq(watch_tick_ns(1), 2500000);
-	ck_assert_uint_eq(watch_rest_ns(25 * MS), 100 * MS);
+	ck_assert_uint_eq(watch_rest_ns(25 * MS), 93750000);
 	ck_assert_uint_eq(watch_rest_ns(100 * MS), 250 * MS);
 	ck_assert_uint_eq(watch_rest_ns(250 * MS), 250 * MS);
 }
