@@ -514,6 +514,31 @@ START_TEST(the_life_of_a_loop_at_rest_is_told_at_times_and_to_who_asks)
 }
 END_TEST
 
+static bool
+no_loop_is_known(void)
+{
+	return collector_count_loops(stage.collector) == 0;
+}
+
+START_TEST(a_thread_that_ends_in_its_wait_is_noticed_by_the_next_reading)
+{
+	struct writer writer = stage_writer();
+	uint64_t ended_ns;
+
+	writer_thread(&writer, 1, "io");
+	writer_begin(&writer, 0, 1, -1);
+	writer_iterate(&writer, 0, MS);
+	last_life_ns = stage_show().life_ns;
+	/* From now on its life would not be told for five seconds. */
+	ck_assert(stage_run_until(life_goes_on));
+	ended_ns = writer_now_ns();
+	writer_end_thread(&writer);
+	ck_assert(stage_run_until(no_loop_is_known));
+	ck_assert_uint_lt(writer_now_ns() - ended_ns, 3500 * MS);
+	writer_free(&writer);
+}
+END_TEST
+
 START_TEST(a_new_collector_rings)
 {
 	const volatile struct segment_doorbell *page;
@@ -559,6 +584,8 @@ main(void)
 	tcase_add_test(tcase, many_targets_are_read_without_being_asked_for);
 	tcase_add_test(
 		tcase, the_life_of_a_loop_at_rest_is_told_at_times_and_to_who_asks);
+	tcase_add_test(
+		tcase, a_thread_that_ends_in_its_wait_is_noticed_by_the_next_reading);
 	tcase_add_test(tcase, a_new_collector_rings);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
