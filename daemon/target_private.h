@@ -105,6 +105,14 @@ struct target {
 	uint64_t dropped_loops, dropped_threads, other_waits;
 };
 
+/* Whether a loop in that state waits, or has ended: nothing of it is under way. */
+static inline bool
+target_state_rests(uint64_t state)
+{
+	return !state ||
+	       (state & (SEGMENT_ATTENDED | SEGMENT_RECORDING)) == SEGMENT_ATTENDED;
+}
+
 /* Whether the process behind a pidfd is dead. */
 bool
 target_has_died(int pidfd);

@@ -25,6 +25,8 @@
 /* Of reading a slot in one piece: for the first time, and when that has never worked of
  * late. */
 #define TRIES_MIN 2
+/* Before the end of a slot of the windows: time for loops that are read late. */
+#define LIFE_EARLY_NS 2000000000ull
 /* Registrations of a process that are searched for a loop. */
 #define OLDER_MAX 16
 
@@ -273,12 +275,11 @@ account_slot(struct target *target, uint32_t index, const struct segment_slot *n
 	target_watch_account(target, index, now, series, &facts, &result, reading);
 }
 
-/* In which slot of the windows the life of a loop at rest is told: once in each, with a second
- * or two left for those that are read late. */
+/* In which slot of the windows the life of a loop at rest is told: once in each. */
 static uint64_t
 life_period(uint64_t now_ns)
 {
-	return (now_ns + 2000000000) / WINDOW_SLOT_NS;
+	return (now_ns + LIFE_EARLY_NS) / WINDOW_SLOT_NS;
 }
 
 /* Whether the thread that the slot's loop had when it was told of still lives. */
@@ -303,8 +304,7 @@ is_told(const struct target *target, uint32_t index, uint64_t now_ns)
 	       !family_is_dead(target->family) && has_thread(target, slot) &&
 	       reader_peek_state(target->reader, index, &state, &sequence) == 0 &&
 	       state == slot->account.state && sequence == slot->account.sequence &&
-	       (!state || (state & (SEGMENT_ATTENDED | SEGMENT_RECORDING)) ==
-				  SEGMENT_ATTENDED);
+	       target_state_rests(state);
 }
 
 bool

@@ -298,9 +298,7 @@ is_asleep(const struct target *target, uint32_t index)
 
 	return !watch->open &&
 	       reader_peek_state(target->reader, index, &state, &sequence) == 0 &&
-	       sequence == watch->sequence &&
-	       (!state || (state & (SEGMENT_ATTENDED | SEGMENT_RECORDING)) ==
-				  SEGMENT_ATTENDED);
+	       sequence == watch->sequence && target_state_rests(state);
 }
 
 /* Look at a slot that is in use. */

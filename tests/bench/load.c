@@ -28,6 +28,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/hosts/clock.h"
+
 #define MAX_CONNECTIONS 1024
 #define MAX_BYTES 65536
 #define MAX_TIMES (1u << 20)
@@ -55,15 +57,6 @@ static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *form
 	vfprintf(stderr, format, arguments);
 	fputc('\n', stderr);
 	exit(1);
-}
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 static void

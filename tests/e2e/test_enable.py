@@ -23,6 +23,11 @@ def doctor(machine, word):
     return codes, told["carries"]
 
 
+def put_unit(machine, unit, text):
+    (machine.root / "etc/systemd/system" / unit).write_text(text)
+    machine.run("systemctl", "daemon-reload")
+
+
 def test_the_doctor_finds_measured_services_healthy(machine):
     def healthy(word):
         codes, carries = doctor(machine, word)
@@ -84,10 +89,9 @@ def test_the_doctor_knows_what_sandboxes_do(machine, settings, of_unit, of_proce
 def test_the_doctor_sees_what_a_shell_has_started(machine):
     unit = "wrapped.service"
     library = machine.property(NODE, "Environment").rpartition("LD_PRELOAD=")[2]
-    (machine.root / "etc/systemd/system" / unit).write_text(
-        f"[Service]\nEnvironment=LD_PRELOAD={library} PORT=8001\n"
-        "ExecStart=/bin/sh -c '/usr/bin/node /srv/node_server.js; exit 0'\n")
-    machine.run("systemctl", "daemon-reload")
+    put_unit(machine, unit,
+             f"[Service]\nEnvironment=LD_PRELOAD={library} PORT=8001\n"
+             "ExecStart=/bin/sh -c '/usr/bin/node /srv/node_server.js; exit 0'\n")
     machine.run("systemctl", "start", unit)
 
     def found():
@@ -108,10 +112,9 @@ def test_the_doctor_knows_that_privileges_of_files_need_no_new_privileges(machin
     for setting, obstacles in ("NoNewPrivileges=no", {"setuid"}), \
                               ("NoNewPrivileges=yes", set()):
         library = machine.property(NODE, "Environment").rpartition("LD_PRELOAD=")[2]
-        (machine.root / "etc/systemd/system" / unit).write_text(
-            f"[Service]\nUser=nobody\nEnvironment=LD_PRELOAD={library}\n{setting}\n"
-            "ExecStart=/srv/privileged\n")
-        machine.run("systemctl", "daemon-reload")
+        put_unit(machine, unit,
+                 f"[Service]\nUser=nobody\nEnvironment=LD_PRELOAD={library}\n{setting}\n"
+                 "ExecStart=/srv/privileged\n")
         machine.run("systemctl", "stop", unit)
         assert doctor(machine, unit)[0]["obstacle"] == obstacles
         machine.run("systemctl", "restart", unit)
@@ -155,11 +158,6 @@ def say(machine, *words, status=0):
     told = machine.run("cat", "/tmp/words")
     assert int(ended) == status, (words, done, told)
     return text, told
-
-
-def put_unit(machine, unit, text):
-    (machine.root / "etc/systemd/system" / unit).write_text(text)
-    machine.run("systemctl", "daemon-reload")
 
 
 def dropin(machine, unit, name="50-looplag.conf"):

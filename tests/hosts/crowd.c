@@ -30,20 +30,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/hosts/clock.h"
+
 #define PERIOD_NS 200000000
 #define WORK_NS 50000
 #define STACK_BYTES (128 * 1024)
 
 extern char **environ;
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 static void
 work(void)

@@ -33,6 +33,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/hosts/clock.h"
+
 #define NS 1000000000ull
 #define HEAD_BYTES 2048
 #define START_AFTER_NS (50 * 1000000ull)
@@ -79,15 +81,6 @@ static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *form
 	vfprintf(stderr, format, arguments);
 	fputc('\n', stderr);
 	exit(1);
-}
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS + (uint64_t)now.tv_nsec;
 }
 
 static uint64_t

@@ -189,8 +189,8 @@ def run(report, args):
         and rounds. The row of the second server with nothing, which is compared to the first,
         shows what the machine itself is good for. Goal: with something, the throughput is at
         least {GOAL} of that with nothing; "yes" and "no" are said where all of the interval of
-        more than two starts is on one side of that. By count: the iterations of a request, times the most that the
-        probe was seen to add to a wait, which no noise can hide.""")
+        more than two starts is on one side of that. By count: the iterations of a request,
+        times the most that the probe was seen to add to a wait, which no noise can hide.""")
     wait_ns = max(one["with"]["median"] - one["without"]["median"]
                   for one in (wait.cost(21, [how]) for how in ("ready", "busy", "cold")))
     error = kernel.why_not()
