@@ -38,8 +38,7 @@ has_ended(const struct segment_slot *slot)
 static bool
 is_unattended(const struct segment_slot *slot)
 {
-	return !has_ended(slot) &&
-	       !(slot->state & (SEGMENT_ATTENDED | SEGMENT_RECORDING));
+	return !has_ended(slot) && !(slot->state & SEGMENT_ATTENDED);
 }
 
 /* Whether anything happened to the loop since the last reading. */
@@ -256,7 +255,8 @@ is_still_open(const struct account *account, const struct segment_slot *slot,
 	if (!reading->torn)
 		return result->open_ns && slot->state == account->open_since;
 	/* The counts are younger than the state: the iteration may be in them. */
-	return (slot->state == account->open_since || slot->state & SEGMENT_RECORDING) &&
+	return (slot->state == account->open_since ||
+		       segment_is_written(slot->state, slot->sequence)) &&
 	       !contains(&result->delta, account->open_ns);
 }
 

@@ -245,7 +245,8 @@ judge(struct reader *reader, uint32_t index, struct segment_slot *hot)
 	if (fetch(reader, is_mapped(reader, index, 0, sizeof(after)),
 		    slot_offset(reader, index), &after, sizeof(after)) < 0)
 		return READER_BUSY;
-	if (after.state & SEGMENT_RECORDING || hot->sequence != after.sequence)
+	if (segment_is_written(after.state, after.sequence) ||
+		hot->sequence != after.sequence)
 		return READER_TORN;
 	hot->state = after.state;
 	return READER_WHOLE;

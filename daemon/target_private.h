@@ -105,12 +105,12 @@ struct target {
 	uint64_t dropped_loops, dropped_threads, other_waits;
 };
 
-/* Whether a loop in that state waits, or has ended: nothing of it is under way. */
+/* Whether a loop in that state, and with that sequence, waits, or has ended: nothing of it is under way. */
 static inline bool
-target_state_rests(uint64_t state)
+target_state_rests(uint64_t state, uint64_t sequence)
 {
 	return !state ||
-	       (state & (SEGMENT_ATTENDED | SEGMENT_RECORDING)) == SEGMENT_ATTENDED;
+	       (state & SEGMENT_ATTENDED && !segment_is_written(state, sequence));
 }
 
 /* Whether the process behind a pidfd is dead. */

@@ -254,7 +254,7 @@ account_slot(struct target *target, uint32_t index, const struct segment_slot *n
 		return;
 	}
 	facts.leaves = series != slot->series;
-	facts.torn = slot->busy || now->state & SEGMENT_RECORDING;
+	facts.torn = slot->busy || segment_is_written(now->state, now->sequence);
 	if (account_is_new(&slot->account, now) || now->thread != slot->thread)
 		note_thread(target, slot, now->thread);
 	find_fate(target, slot, now, reading, &facts);
@@ -304,7 +304,7 @@ is_told(const struct target *target, uint32_t index, uint64_t now_ns)
 	       !family_is_dead(target->family) && has_thread(target, slot) &&
 	       reader_peek_state(target->reader, index, &state, &sequence) == 0 &&
 	       state == slot->account.state && sequence == slot->account.sequence &&
-	       target_state_rests(state);
+	       target_state_rests(state, sequence);
 }
 
 bool

@@ -273,7 +273,7 @@ is_worth_reading(struct target *target, uint32_t index, const struct segment_slo
 		return true;
 	/* While it is written the ring is not to be trusted. */
 	if (hot->long_count == watch->episodes.long_count ||
-		hot->state & SEGMENT_RECORDING)
+		segment_is_written(hot->state, hot->sequence))
 		return false;
 	return reader_peek_ring(target->reader, index, ring) < 0 ||
 	       !episodes_skip(&watch->episodes, ring, hot->long_count, threshold_ns);
@@ -298,7 +298,7 @@ is_asleep(const struct target *target, uint32_t index)
 
 	return !watch->open &&
 	       reader_peek_state(target->reader, index, &state, &sequence) == 0 &&
-	       sequence == watch->sequence && target_state_rests(state);
+	       sequence == watch->sequence && target_state_rests(state, sequence);
 }
 
 /* Look at a slot that is in use. */
@@ -337,7 +337,7 @@ watch_used_slot(
 			sample(target, index, since_ns, clock_ns);
 	}
 	if (!is_worth_reading(target, index, &hot, since_ns, age_ns, reading)) {
-		if (!(hot.state & SEGMENT_RECORDING))
+		if (!segment_is_written(hot.state, hot.sequence))
 			watch->sequence = hot.sequence;
 	} else if (may_look(target, reading) && reader_begin(target->reader) == 0) {
 		target_slots_read(target, index, reading);

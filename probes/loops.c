@@ -366,7 +366,7 @@ end(struct loop *loop)
 	uint64_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
 	uint64_t next = SEGMENT_ATTENDED | SEGMENT_RECORDING;
 
-	while (state && !(state & SEGMENT_RECORDING) && !is_lost(loop, slot)) {
+	while (state && !slots_is_written(slot, state) && !is_lost(loop, slot)) {
 		if (!__atomic_compare_exchange_n(&slot->state, &state, next, 0,
 			    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 			continue;
@@ -450,26 +450,31 @@ loop_descriptor(const struct loop *loop)
 	return LOAD(loop->kind) == SEGMENT_KIND_EPOLL ? (int)LOAD(loop->key) : -1;
 }
 
-/* The caller is the slot's writer: move the loop into the current segment. Returns the slot that
- * it has now. */
-static __attribute__((cold)) struct segment_slot *
-move(struct loop *loop, struct loops_thread *thread)
+/* The caller is the slot's writer, and ends to be it: move the loop into the current segment,
+ * if it can be. */
+static __attribute__((cold)) void
+move(struct loop *loop, struct segment_slot *old, struct loops_thread *thread)
 {
-	struct segment_slot *old = LOAD(loop->slot), *new;
-	uint64_t alone = SEGMENT_ATTENDED | SEGMENT_RECORDING | 1;
+	struct segment_slot *new = NULL;
 	const size_t body = offsetof(struct segment_slot, iterations);
+	uint64_t state;
 
-	if (thread_record(thread) < 0)
-		return old;
-	new = slots_claim_unused(current_segment(), loop->index);
-	if (!new)
-		return old;
-	slots_count_update(old); /* readers do not see RECORDING go */
+	if (thread_record(thread) >= 0)
+		new = slots_claim_unused(current_segment(), loop->index);
+	if (!new) {
+		slots_count_update(old);
+		return;
+	}
+	/* Nobody takes the slot when this update has been counted, nor thinks it whole. */
+	state = __atomic_or_fetch(&old->state, SEGMENT_RECORDING, __ATOMIC_ACQ_REL);
+	slots_count_update(old);
 	/* Where others wait too, try again at an end of an iteration without them. */
-	if (!__atomic_compare_exchange_n(
-		    &old->state, &alone, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+	if ((state & SEGMENT_WAITERS) != 1 ||
+		!__atomic_compare_exchange_n(
+			&old->state, &state, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
 		__atomic_store_n(&new->state, 0, __ATOMIC_RELEASE);
-		return old;
+		slots_release(old);
+		return;
 	}
 	copies_words((char *)new + body, (const char *)old + body, sizeof(*new) - body);
 	STORE(new->thread, (uint32_t)thread->record);
@@ -479,7 +484,7 @@ move(struct loop *loop, struct loops_thread *thread)
 	STORE(loop->segment, current_number());
 	STORE(loop->round, 0); /* there it has said nothing yet */
 	__atomic_store_n(&loop->slot, new, __ATOMIC_RELEASE);
-	return new;
+	slots_release(new);
 }
 
 /* The caller has just become the slot's writer: add the iteration that ends now. */
@@ -492,12 +497,14 @@ record(struct loop *loop, struct segment_slot *slot, struct loops_thread *thread
 	slots_record(slot, since_ns, now_ns, nested_ns - loop->nested_mark);
 	if (unlikely(loop->nested_mark != nested_ns))
 		loop->nested_mark = nested_ns;
-	if (unlikely(loop->segment != current_number()))
-		slot = move(loop, thread);
-	else if (unlikely(slot->thread != (uint32_t)thread->record) &&
-		 thread_record(thread) >= 0)
+	if (unlikely(loop->segment != current_number())) {
+		move(loop, slot, thread);
+		return;
+	}
+	if (unlikely(slot->thread != (uint32_t)thread->record) &&
+		thread_record(thread) >= 0)
 		slots_adopt(current_segment(), slot, (uint32_t)thread->record);
-	slots_release(slot);
+	slots_count_update(slot);
 }
 
 int
@@ -524,7 +531,7 @@ loop_attend(struct loop *loop, struct loops_thread *thread, uint64_t now_ns)
 		} else {
 			counts = !(LOAD(loop->nothing) &&
 				   now_ns < state + HISTOGRAM_ZERO_NS);
-			next = SEGMENT_ATTENDED | 1 | (counts ? SEGMENT_RECORDING : 0);
+			next = counts ? slots_written_by(slot, 1) : SEGMENT_ATTENDED | 1;
 		}
 		if (!__atomic_compare_exchange_n(&slot->state, &state, next, 0,
 			    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))

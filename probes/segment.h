@@ -24,7 +24,8 @@
  *		copy the slot
  *		fence(acquire);
  *		copy.state = load(slot.state);      acquire
- *	} while (copy.state & SEGMENT_RECORDING || load(slot.sequence) != sequence);
+ *		now = load(slot.sequence);
+ *	} while (segment_is_written(copy.state, now) || now != sequence);
  *
  * Between two updates waits come and go, so the state alone may change; one that was read
  * before the sequence may be older than the counts. A writer is inside for some tens of
@@ -63,12 +64,31 @@
  *   0                       free, never used, or its loop has ended
  *   ATTENDED | n            n threads are in the loop's wait call (0: a loop that rests
  *                           inside another one's wait; it is not late)
- *   ATTENDED|RECORDING | n  the same, and one of them is writing the slot
- *   t, below 2^62           unattended since t
+ *   ATTENDED|UNTIL | s << 16 | n
+ *                           the same, and one of them is writing the slot until slot.sequence
+ *                           is s, of which these are the low 32 bits; nobody is from then on
+ *   ATTENDED|RECORDING | n  somebody is writing the slot who need not be one of them, or be
+ *                           done with it soon, whatever else the word says
+ *   t, below 2^61           unattended since t
  */
 #define SEGMENT_ATTENDED (1ull << 63)
 #define SEGMENT_RECORDING (1ull << 62)
+#define SEGMENT_UNTIL (1ull << 61)
+#define SEGMENT_UNTIL_SHIFT 16
+#define SEGMENT_UNTIL_ALL (SEGMENT_UNTIL | 0xffffffffull << SEGMENT_UNTIL_SHIFT)
 #define SEGMENT_WAITERS 0xffffull
+
+/* Tell whether the slot was being written when its state was that, as far as one can tell who
+ * has read its sequence after the state. */
+static inline int
+segment_is_written(uint64_t state, uint64_t sequence)
+{
+	if (!(state & SEGMENT_ATTENDED))
+		return 0;
+	return state & SEGMENT_RECORDING ||
+	       (state & SEGMENT_UNTIL &&
+		       (uint32_t)(state >> SEGMENT_UNTIL_SHIFT) != (uint32_t)sequence);
+}
 
 enum segment_kind {
 	SEGMENT_KIND_EPOLL = 1,
@@ -152,9 +172,11 @@ struct segment_long {
 };
 
 /*
- * Everything but the "added" fields is written by the one thread that has set
- * SEGMENT_RECORDING in `state`, which takes it by compare-and-swap from an unattended
- * state and gives it back with release; readers are the daemon and the next such writer.
+ * Everything but the "added" fields is written by the one thread that has put
+ * SEGMENT_UNTIL or SEGMENT_RECORDING into `state`, which takes it by compare-and-swap from an
+ * unattended state, as a rule, and gives it back with release; readers are the daemon and the
+ * next such writer. A thread that attends writes while it is a waiter: as long as it is, no
+ * other one finds the loop unattended, so that it need not say in `state` that it is done.
  */
 struct segment_slot {
 	/* What waits write, in one cache line, which threads may have to pass around: */

@@ -122,9 +122,9 @@ take(struct segment_slot *slot, uint64_t state)
 /* Tell whether a slot in that state can be taken when its thread has died: unless it is
  * being taken, or written by one of several. */
 static int
-is_left(uint64_t state)
+is_left(const struct segment_slot *slot, uint64_t state)
 {
-	return !(state & SEGMENT_RECORDING) || (state & SEGMENT_WAITERS) == 1;
+	return (state & SEGMENT_WAITERS) == 1 || !slots_is_written(slot, state);
 }
 
 /* The thread of a record has died: end the loops that it has left, before the record and
@@ -138,7 +138,7 @@ end_loops_of(const struct segment *segment, uint32_t thread)
 		struct segment_slot *slot = &segment->slots[i];
 		uint64_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
 
-		if (!state || !is_left(state) ||
+		if (!state || !is_left(slot, state) ||
 			__atomic_load_n(&slot->thread, __ATOMIC_RELAXED) != thread ||
 			!take(slot, state))
 			continue;
@@ -248,9 +248,9 @@ is_over(const struct segment *segment, const struct segment_slot *slot, uint64_t
 {
 	uint32_t thread = __atomic_load_n(&slot->thread, __ATOMIC_RELAXED);
 
-	return !state ||
-	       (is_left(state) && owner(segment, thread % segment->header->thread_count) &
-					  SEGMENT_OWNER_DIED);
+	return !state || (is_left(slot, state) &&
+				 owner(segment, thread % segment->header->thread_count) &
+					 SEGMENT_OWNER_DIED);
 }
 
 /* Tell whether nothing has happened in the slot for so long that readers know all of it. */
@@ -355,6 +355,14 @@ slots_adopt(const struct segment *segment, struct segment_slot *slot, uint32_t t
 {
 	if (owner(segment, slot->thread) & SEGMENT_OWNER_DIED)
 		__atomic_store_n(&slot->thread, thread, __ATOMIC_RELAXED);
+}
+
+void
+slots_release(struct segment_slot *slot)
+{
+	slots_count_update(slot);
+	__atomic_fetch_and(
+		&slot->state, ~(SEGMENT_RECORDING | SEGMENT_UNTIL_ALL), __ATOMIC_RELEASE);
 }
 
 void

@@ -108,15 +108,29 @@ slots_count_update(struct segment_slot *slot)
 	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELEASE);
 }
 
-/* End being the slot's writer, after an update: in the state that it is in by now, or in that
- * one whatever it is. */
-static inline void
-slots_release(struct segment_slot *slot)
+/* The state of a slot that n threads attend, one of them until it counts an update. */
+static inline uint64_t
+slots_written_by(const struct segment_slot *slot, unsigned n)
 {
-	slots_count_update(slot);
-	__atomic_fetch_and(&slot->state, ~SEGMENT_RECORDING, __ATOMIC_RELEASE);
+	uint32_t until =
+		(uint32_t)(__atomic_load_n(&slot->sequence, __ATOMIC_RELAXED) + 1);
+
+	return SEGMENT_ATTENDED | SEGMENT_UNTIL | (uint64_t)until << SEGMENT_UNTIL_SHIFT |
+	       n;
 }
 
+/* Tell whether somebody writes the slot, which is in that state or was. */
+static inline int
+slots_is_written(const struct segment_slot *slot, uint64_t state)
+{
+	return segment_is_written(
+		state, __atomic_load_n(&slot->sequence, __ATOMIC_ACQUIRE));
+}
+
+/* End being the slot's writer by RECORDING, after an update: in the state that it is in by
+ * now, or in that one whatever it is. */
+void
+slots_release(struct segment_slot *slot);
 void
 slots_give(struct segment_slot *slot, uint64_t state);
 

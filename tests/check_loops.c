@@ -54,7 +54,7 @@ START_TEST(an_iteration_lasts_from_a_return_to_the_next_entry)
 	ck_assert_uint_eq(slot->state, 1000);
 	ck_assert_uint_eq(slot->born_ns, 500);
 	ck_assert(loop_attend(loop, &self, 5000));
-	ck_assert_uint_eq(slot->state, SEGMENT_ATTENDED | 1);
+	scene_expect_waiters(slot, 1);
 	ck_assert_uint_eq(slot->iterations, 1);
 	ck_assert_uint_eq(slot->active_ns, 4000);
 	loop_unattend(loop, 9000, 0);
@@ -73,7 +73,7 @@ START_TEST(a_wait_for_nothing_that_is_repeated_at_once_is_the_same_wait)
 	loop_attend(loop, &self, 6000 + HISTOGRAM_ZERO_NS - 1);
 	ck_assert_uint_eq(slot->iterations, 1);
 	ck_assert_uint_eq(slot->other_waits, 1);
-	ck_assert_uint_eq(slot->state, SEGMENT_ATTENDED | 1);
+	scene_expect_waiters(slot, 1);
 }
 END_TEST
 
@@ -107,9 +107,9 @@ START_TEST(a_shared_loop_is_unattended_only_while_no_thread_waits)
 
 	loop_attend(loop, &self, 2000);
 	loop_attend(loop, &self, 3000);
-	ck_assert_uint_eq(slot->state, SEGMENT_ATTENDED | 2);
+	scene_expect_waiters(slot, 2);
 	loop_unattend(loop, 4000, 0);
-	ck_assert_uint_eq(slot->state, SEGMENT_ATTENDED | 1);
+	scene_expect_waiters(slot, 1);
 	loop_unattend(loop, 9000, 0);
 	ck_assert_uint_eq(slot->state, 9000);
 	loop_attend(loop, &self, 9500);
@@ -141,10 +141,10 @@ START_TEST(threads_that_waited_before_there_was_a_loop_are_waiters_of_it)
 	ck_assert(loops_wait_early(7));
 	loops_return_early(7, 900, 0);
 	slot = loop_slot(make(EPOLL, 7));
-	ck_assert_uint_eq(slot->state, SEGMENT_ATTENDED | 2);
+	scene_expect_waiters(slot, 2);
 	ck_assert(!loops_wait_early(7));
 	loops_return_early(7, 2000, 0);
-	ck_assert_uint_eq(slot->state, SEGMENT_ATTENDED | 1);
+	scene_expect_waiters(slot, 1);
 	loops_return_early(7, 3000, 0);
 	ck_assert_uint_eq(slot->state, 3000);
 }
@@ -175,7 +175,7 @@ START_TEST(a_loop_that_rests_is_attended_by_nobody_and_not_late)
 	ck_assert_uint_eq(slot->iterations, 0);
 	ck_assert_uint_eq(slot->other_waits, 1);
 	loop_rest(loop);
-	ck_assert_uint_eq(slot->state, SEGMENT_ATTENDED | 1);
+	scene_expect_waiters(slot, 1);
 }
 END_TEST
 

@@ -21,7 +21,7 @@ START_TEST(a_wait_in_a_signal_handler_is_no_wait_of_the_thread)
 	waits_enter(&wait, EPOLL, 3, 2, -1, FRAME);
 	waiter_wait(POLL, SITE, 1, 1, FRAME - 4096);
 	waiter_wait(EPOLL, 9, 1, 1, FRAME - 4096);
-	ck_assert_uint_eq(waiter_slot(0)->state, SEGMENT_ATTENDED | 1);
+	scene_expect_waiters(waiter_slot(0), 1);
 	waiter.now_ns += MS;
 	waits_leave(&wait, 1);
 	ck_assert_uint_eq(waiter_slot(0)->state, waiter.now_ns);
@@ -47,7 +47,7 @@ START_TEST(a_signal_handler_that_interrupts_our_work_is_not_recorded)
 	waiter_make_loop();
 	waiter.while_at_work = wait_in_handler;
 	waits_enter(&wait, EPOLL, 3, 2, -1, FRAME);
-	ck_assert_uint_eq(waiter_slot(0)->state, SEGMENT_ATTENDED | 1);
+	scene_expect_waiters(waiter_slot(0), 1);
 	waiter.while_at_work = wait_in_handler;
 	waits_leave(&wait, 1);
 	ck_assert_uint_eq(waiter_slot(0)->state, waiter.now_ns);
@@ -103,9 +103,9 @@ START_TEST(a_thread_in_its_first_wait_attends_the_loop_that_another_one_makes)
 	scene_in_lasting_thread(wait_for_ever, NULL);
 	waiter_epoll(3);
 	waiter_epoll(3);
-	ck_assert_uint_eq(waiter_slot(0)->state, SEGMENT_ATTENDED | 1);
+	scene_expect_waiters(waiter_slot(0), 1);
 	waiter_epoll(3);
-	ck_assert_uint_eq(waiter_slot(0)->state, SEGMENT_ATTENDED | 1);
+	scene_expect_waiters(waiter_slot(0), 1);
 	ck_assert_uint_eq(waiter_slot(0)->active_ns, 0);
 }
 END_TEST
@@ -131,7 +131,7 @@ START_TEST(a_forked_child_has_loops_of_its_own)
 	waits_enter(&wait, EPOLL, 3, 2, -1, FRAME);
 	scene_in_child(be_child, &wait);
 	ck_assert_uint_eq(waiter_used(), 2);
-	ck_assert_uint_eq(waiter_slot(0)->state, SEGMENT_ATTENDED | 1);
+	scene_expect_waiters(waiter_slot(0), 1);
 	ck_assert_uint_eq(waiter_slot(0)->iterations, 2);
 	ck_assert_uint_eq(waiter_slot(1)->iterations, 2);
 }

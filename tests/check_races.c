@@ -178,7 +178,7 @@ static void
 check_slot(const struct segment_slot *slot)
 {
 	ck_assert_uint_eq(histogram_total(&slot->iteration), slot->iterations);
-	ck_assert(!(slot->state & SEGMENT_RECORDING));
+	ck_assert(!segment_is_written(slot->state, slot->sequence));
 }
 
 /* As the daemon does; what it takes for whole must be. */

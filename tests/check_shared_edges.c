@@ -143,6 +143,66 @@ START_TEST(a_loop_that_moves_takes_all_its_counts_along)
 }
 END_TEST
 
+/* --- the loop ends meanwhile, and another one may take what it leaves --- */
+
+static void
+enter(void)
+{
+	(void)loop_attend(cast.loop, &cast.threads[0], 20000);
+}
+
+static unsigned to_make;
+
+/* The last of as many loops as there are slots takes the slot of the one that ended, if it can
+ * be had. */
+static void
+end_and_make(void)
+{
+	struct loops_thread *self = &cast.threads[1];
+	struct loop *loop = NULL;
+
+	loops_end(cast.loop);
+	for (unsigned i = 0; i < to_make; i++)
+		loop = loops_make(self, SEGMENT_KIND_POLL, i, 30000, 31000, NULL);
+	if (loop && loop_attend(loop, self, 40000))
+		loop_unattend(loop, 41000, 0);
+}
+
+/* Each slot has been written whole by one after another. */
+static void
+check_whole(void)
+{
+	for (unsigned i = 0; i < CAST_SLOTS; i++) {
+		const struct segment_slot *slot = &cast.segment.slots[i];
+
+		if (histogram_total(&slot->iteration) != slot->iterations ||
+			segment_is_written(slot->state, slot->sequence))
+			explore_fail(
+				"slot %u: %llu iterations, %llu in buckets, state %#llx",
+				i, (unsigned long long)slot->iterations,
+				(unsigned long long)histogram_total(&slot->iteration),
+				(unsigned long long)slot->state);
+	}
+}
+
+START_TEST(a_slot_is_not_taken_from_who_writes_it_when_its_loop_ends)
+{
+	struct explore_scenario scenario = cast_scene();
+
+	cast_set_up();
+	cast.loop = loops_make(&cast.maker, SEGMENT_KIND_POLL, 99, 500, 1000, NULL);
+	scenario.count = 2;
+	scenario.threads[0] = enter;
+	scenario.threads[1] = end_and_make;
+	scenario.end = check_whole;
+	to_make = CAST_SLOTS;
+	cast_expect_sound(&scenario);
+	to_make = 0; /* this takes minutes otherwise */
+	scenario.buffered = true;
+	cast_expect_sound(&scenario);
+}
+END_TEST
+
 /* --- an instance becomes a loop while several wait for it --- */
 
 static enum { OUTSIDE, ENTERING, WAITING, LEAVING } places[EXPLORE_THREADS];
@@ -244,6 +304,7 @@ shared_edges_suite(void)
 	Suite *suite = suite_create("shared edges");
 	TCase *beginnings = tcase_create("beginnings");
 	TCase *turns = tcase_create("turns"), *moves = tcase_create("moves");
+	TCase *ends = tcase_create("ends");
 
 	tcase_set_timeout(turns, 300);
 	tcase_add_checked_fixture(turns, set_up, NULL);
@@ -255,6 +316,9 @@ shared_edges_suite(void)
 	tcase_add_checked_fixture(moves, set_up, NULL);
 	tcase_add_test(moves, a_loop_that_moves_takes_all_its_counts_along);
 	suite_add_tcase(suite, moves);
+	tcase_set_timeout(ends, 300);
+	tcase_add_test(ends, a_slot_is_not_taken_from_who_writes_it_when_its_loop_ends);
+	suite_add_tcase(suite, ends);
 	tcase_set_timeout(beginnings, 300);
 	tcase_add_test(beginnings, a_loop_begins_with_all_who_wait_for_it);
 	suite_add_tcase(suite, beginnings);

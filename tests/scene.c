@@ -19,6 +19,13 @@ struct part {
 	pthread_barrier_t *played; /* where the thread stays; NULL: it ends */
 };
 
+void
+scene_expect_waiters(const struct segment_slot *slot, unsigned count)
+{
+	ck_assert_uint_eq(slot->state & ~SEGMENT_UNTIL_ALL, SEGMENT_ATTENDED | count);
+	ck_assert(!segment_is_written(slot->state, slot->sequence));
+}
+
 int
 scene_owner_word(void)
 {

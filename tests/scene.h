@@ -18,6 +18,10 @@ scene_segment(uint32_t slots);
 int
 scene_owner_word(void);
 
+/* Fail unless so many threads attend the slot's loop, and nobody writes the slot. */
+void
+scene_expect_waiters(const struct segment_slot *slot, unsigned count);
+
 /* Call act(arg) in a thread that ends with it. */
 void
 scene_in_thread(void (*act)(void *arg), void *arg);

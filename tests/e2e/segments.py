@@ -25,7 +25,7 @@ from harness import short_directory
 
 MAGIC = 0x31474C504F4F4C
 ATTENDED = 1 << 63
-RECORDING = 1 << 62
+RECORDING, UNTIL, UNTIL_SHIFT = 1 << 62, 1 << 61, 16
 WAITERS = 0xFFFF
 OWNER_DIED = 0x40000000
 EPOLL, POLL, SELECT, CUSTOM = 1, 2, 3, 4
@@ -53,6 +53,12 @@ _WAKEUP_OFFSET, _WAKEUP = 9392, struct.Struct("114QQ")
 _FUTEX_WAKE = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 _SYS_FUTEX = {"x86_64": 202, "aarch64": 98}
+
+
+def _is_written(state, sequence):
+    return bool(state & ATTENDED and (
+        state & RECORDING or
+        state & UNTIL and (state >> UNTIL_SHIFT ^ sequence) & 0xFFFFFFFF))
 
 
 def _text(field):
@@ -165,10 +171,9 @@ class Segment:
         for _ in range(100):
             before = os.pread(self.descriptor, 16, at)
             copy = os.pread(self.descriptor, _SLOT_BYTES, at)
-            if (not struct.unpack("QQ", before)[0] & ATTENDED or
-                    not struct.unpack("QQ", before)[0] & RECORDING):
-                if os.pread(self.descriptor, 16, at) == before:
-                    break
+            if not _is_written(*struct.unpack("QQ", before)) \
+                    and os.pread(self.descriptor, 16, at) == before:
+                break
         fields = list(_SLOT.unpack_from(copy))
         fields[17] = _text(fields[17])
         record = struct.unpack("16I", os.pread(

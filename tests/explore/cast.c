@@ -171,14 +171,14 @@ died(unsigned thread)
 
 /* The state of the watched loop has changed. */
 static void
-watch_state(unsigned thread, uint64_t before, uint64_t state)
+watch_state(unsigned thread, uint64_t before, uint64_t state, uint64_t sequence)
 {
 	uint64_t now_ns = now.threads[thread].now_ns;
 	int was_attended = before & SEGMENT_ATTENDED ? 1 : 0;
 
 	if (now.threads[thread].act == ATTENDING && !(now.waiting & 1u << thread)) {
 		now.waiting |= 1u << thread;
-		if (!was_attended && state & SEGMENT_RECORDING) {
+		if (!was_attended && segment_is_written(state, sequence)) {
 			cast.iterations++;
 			cast.active_ns += now_ns > before ? now_ns - before : 0;
 		}
@@ -202,7 +202,8 @@ wrote(unsigned thread, const void *address)
 		"events", "other_waits", "nested_wait_ns", "nested_since_ns", "wakeup"};
 	int i = slot_at(address);
 	const char *field;
-	uint64_t state;
+	const struct segment_slot *slot;
+	int is_state, is_written;
 
 	if (i < 0)
 		return;
@@ -210,16 +211,17 @@ wrote(unsigned thread, const void *address)
 	for (unsigned j = 0; j < sizeof(added) / sizeof(*added); j++)
 		if (strcmp(field, added[j]) == 0)
 			return;
-	if (strcmp(field, "state") != 0) {
-		if (now.writers[i] != (int)thread)
-			explore_fail("thread %u writes %s, which is thread %d's", thread,
-				name(address), now.writers[i]);
+	is_state = strcmp(field, "state") == 0;
+	if (!is_state && now.writers[i] != (int)thread)
+		explore_fail("thread %u writes %s, which is thread %d's", thread,
+			name(address), now.writers[i]);
+	slot = slot_numbered((unsigned)i);
+	is_written = segment_is_written(slot->state, slot->sequence);
+	if (!is_state && !is_written)
+		now.writers[i] = NOBODY;
+	if (!is_state || slot->state == now.states[i])
 		return;
-	}
-	state = slot_numbered((unsigned)i)->state;
-	if (state == now.states[i])
-		return;
-	if (!(state & SEGMENT_RECORDING)) {
+	if (!is_written) {
 		if (now.writers[i] != NOBODY && now.writers[i] != (int)thread &&
 			!(now.dead & 1u << now.writers[i]))
 			explore_fail("thread %u ends what thread %d is writing", thread,
@@ -229,8 +231,8 @@ wrote(unsigned thread, const void *address)
 		now.writers[i] = (int)thread;
 	}
 	if (cast.slot && i % CAST_SLOTS == slot_at(cast.slot))
-		watch_state(thread, now.states[i], state);
-	now.states[i] = state;
+		watch_state(thread, now.states[i], slot->state, slot->sequence);
+	now.states[i] = slot->state;
 }
 
 struct explore_scenario

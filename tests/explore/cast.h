@@ -3,8 +3,8 @@
  * What the explorations of the probe have in common: a small segment with loops in it, and
  * somebody who watches each step. At all times
  *
- *  - the body of a slot is written by the one thread that has set SEGMENT_RECORDING;
- *  - that bit goes as it came, unless its thread is dead;
+ *  - the body of a slot is written by the one thread that has put into its state that it is;
+ *  - that goes as it came, unless its thread is dead;
  *  - the waiters in the state of the watched loop are the threads that are in its wait.
  */
 #ifndef LOOPLAG_TESTS_EXPLORE_CAST_H
