@@ -112,10 +112,11 @@ ASYNCIO = [
     ("a task that sleeps 10 ms", {"MONITOR": "1"}, []),
     ("PYTHONASYNCIODEBUG=1", {"PYTHONASYNCIODEBUG": "1"}, []),
 ]
+THREAD = [("a second thread, which sleeps", {"THREAD": "1"}, [])]
 FROM_NPM = ("prom-client", "blocked-at", "@sentry/node-native")
 STAY_AWAKE = ("node", "fastify")
 OTHERS = {"node": NODE, "fastify": NODE,
-          "asyncio": ASYNCIO, "uvloop": ASYNCIO, "uvicorn": ASYNCIO}
+          "asyncio": ASYNCIO + THREAD, "uvloop": ASYNCIO + THREAD, "uvicorn": ASYNCIO}
 
 
 def missing(kind, modules):
@@ -183,11 +184,12 @@ class Server:
                    if line.startswith(name))
 
 
-def start_all(kind, directory, cpu, daemon, modules, chance):
+def start_all(kind, directory, cpu, daemon, modules, with_others, chance):
     """One server of the kind for each thing to compare, the plain ones first. They are
     started in a random order, as it makes a difference."""
+    others = OTHERS.get(kind, []) if with_others else []
     things = [(name, {}, []) for name in (PLAIN, AGAIN, PROBE)] \
-        + [one for one in OTHERS.get(kind, []) if modules or one[0] not in FROM_NPM]
+        + [one for one in others if modules or one[0] not in FROM_NPM]
     servers = {}
     try:
         for name, env, more in chance.sample(things, len(things)):

@@ -11,6 +11,7 @@ SEED      of the random schedule
 PORT      on 127.0.0.1 (default: any free one; it says "listening PORT")
 SELECTOR  epoll (default), poll or select; LOOP=uvloop runs on uvloop instead
 MONITOR   1: on SIGTERM, print the drift of a task that sleeps 10 ms, as JSON, seconds
+THREAD    1: have a second thread, which sleeps for ever
 """
 
 import asyncio
@@ -19,6 +20,7 @@ import os
 import random
 import selectors
 import signal
+import threading
 import time
 
 env = os.environ.get
@@ -108,6 +110,8 @@ async def main():
     server = await asyncio.start_server(serve, "127.0.0.1", int(env("PORT", "0")))
     print("listening", server.sockets[0].getsockname()[1], flush=True)
     monitor = asyncio.create_task(watch_drift()) if env("MONITOR") == "1" else None
+    if env("THREAD") == "1":
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
     await stop.wait()
     if monitor:
         monitor.cancel()

@@ -69,20 +69,26 @@ def run(report, args):
     for name, how in WAITS:
         def median(of, runs=results[name]):
             return statistics.median(of(run) for run in runs)
-        added = median(lambda run: run["with"]["median"] - run["without"]["median"])
-        around = median(lambda run: run["around"]["median"] - run["without"]["median"])
+
+        def more(kind):
+            return lambda run: run[kind]["median"] - run["without"]["median"]
+        added, around = median(more("with")), median(more("around"))
+        in_place = [more("with")(run) / more("around")(run) for run in results[name]]
         rows.append([
             name, f"{median(lambda run: run['without']['median']):.0f} ns",
             f"{added:.0f} ns", f"{around:.0f} ns",
             f"{median(lambda run: run['clock']['median']):.0f} ns",
             spread([run["ratio"]["median"] for run in results[name]], 2),
+            spread(in_place, 2),
             str("--threads" not in how and instructions(how) or "")])
     report.heading("One wait call")
     report.words(f"{runs} processes of {rounds} rounds, in each of which libc's own "
-                 "`epoll_wait`, the probe's, and two clock reads take turns. Medians, in "
-                 "brackets the quartiles.")
-    report.table(["`epoll_wait(0)`", "without", "the probe adds", "two clock reads in its "
-                  "place add", "two clock reads alone", "probe / two clock reads",
+                 "`epoll_wait`, the probe's, and two clock reads take turns. In its place are "
+                 "two clock reads around libc's own, and where threads share an instance "
+                 "a word, too, in which they count who waits. Medians, in brackets the "
+                 "quartiles.")
+    report.table(["`epoll_wait(0)`", "without", "the probe adds", "in its place add",
+                  "two clock reads alone", "probe / two clock reads", "probe / in its place",
                   "instructions added"], rows)
     report.intervals("What the probe adds to a wait call, over two clock reads", [
         (name, *quartiles([run["ratio"]["median"] for run in results[name]]))
