@@ -105,7 +105,8 @@ struct target {
 	uint64_t dropped_loops, dropped_threads, other_waits;
 };
 
-/* Whether a loop in that state, and with that sequence, waits, or has ended: nothing of it is under way. */
+/* Whether a loop in that state, its slot at that sequence, waits or has ended: nothing of it is
+ * under way. */
 static inline bool
 target_state_rests(uint64_t state, uint64_t sequence)
 {

@@ -450,8 +450,8 @@ loop_descriptor(const struct loop *loop)
 	return LOAD(loop->kind) == SEGMENT_KIND_EPOLL ? (int)LOAD(loop->key) : -1;
 }
 
-/* The caller is the slot's writer, and ends to be it: move the loop into the current segment,
- * if it can be. */
+/* The caller is the slot's writer by UNTIL, and no longer when this returns: move the loop into
+ * the current segment, if that can be. */
 static __attribute__((cold)) void
 move(struct loop *loop, struct segment_slot *old, struct loops_thread *thread)
 {
@@ -465,7 +465,7 @@ move(struct loop *loop, struct segment_slot *old, struct loops_thread *thread)
 		slots_count_update(old);
 		return;
 	}
-	/* Nobody takes the slot when this update has been counted, nor thinks it whole. */
+	/* When the update has been counted the slot is still to be copied. */
 	state = __atomic_or_fetch(&old->state, SEGMENT_RECORDING, __ATOMIC_ACQ_REL);
 	slots_count_update(old);
 	/* Where others wait too, try again at an end of an iteration without them. */
@@ -531,7 +531,8 @@ loop_attend(struct loop *loop, struct loops_thread *thread, uint64_t now_ns)
 		} else {
 			counts = !(LOAD(loop->nothing) &&
 				   now_ns < state + HISTOGRAM_ZERO_NS);
-			next = counts ? slots_written_by(slot, 1) : SEGMENT_ATTENDED | 1;
+			next = counts ? slots_attended_until_update(slot)
+				      : SEGMENT_ATTENDED | 1;
 		}
 		if (!__atomic_compare_exchange_n(&slot->state, &state, next, 0,
 			    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))

@@ -67,19 +67,20 @@
  *   ATTENDED|UNTIL | s << 16 | n
  *                           the same, and one of them is writing the slot until slot.sequence
  *                           is s, of which these are the low 32 bits; nobody is from then on
- *   ATTENDED|RECORDING | n  somebody is writing the slot who need not be one of them, or be
- *                           done with it soon, whatever else the word says
+ *   ATTENDED|RECORDING | n  somebody is writing the slot, be it one of them or not; UNTIL
+ *                           says nothing then
  *   t, below 2^61           unattended since t
  */
 #define SEGMENT_ATTENDED (1ull << 63)
 #define SEGMENT_RECORDING (1ull << 62)
 #define SEGMENT_UNTIL (1ull << 61)
 #define SEGMENT_UNTIL_SHIFT 16
-#define SEGMENT_UNTIL_ALL (SEGMENT_UNTIL | 0xffffffffull << SEGMENT_UNTIL_SHIFT)
+#define SEGMENT_UNTIL_MASK (SEGMENT_UNTIL | 0xffffffffull << SEGMENT_UNTIL_SHIFT)
 #define SEGMENT_WAITERS 0xffffull
 
-/* Tell whether the slot was being written when its state was that, as far as one can tell who
- * has read its sequence after the state. */
+/* Tell whether a slot is being written, to whom its state was read before its sequence. A state
+ * that was out of date by then is not: whoever builds on the answer swaps that very state, or
+ * knows that the sequence was the same before. */
 static inline int
 segment_is_written(uint64_t state, uint64_t sequence)
 {
@@ -87,7 +88,8 @@ segment_is_written(uint64_t state, uint64_t sequence)
 		return 0;
 	return state & SEGMENT_RECORDING ||
 	       (state & SEGMENT_UNTIL &&
-		       (uint32_t)(state >> SEGMENT_UNTIL_SHIFT) != (uint32_t)sequence);
+		       (int32_t)((uint32_t)(state >> SEGMENT_UNTIL_SHIFT) -
+				 (uint32_t)sequence) > 0);
 }
 
 enum segment_kind {
@@ -174,16 +176,17 @@ struct segment_long {
 /*
  * Everything but the "added" fields is written by the one thread that has put
  * SEGMENT_UNTIL or SEGMENT_RECORDING into `state`, which takes it by compare-and-swap from an
- * unattended state, as a rule, and gives it back with release; readers are the daemon and the
- * next such writer. A thread that attends writes while it is a waiter: as long as it is, no
- * other one finds the loop unattended, so that it need not say in `state` that it is done.
+ * unattended state, as a rule, and gives it back by the sequence, or by the state, with
+ * release; readers are the daemon and the next such writer. A thread that attends writes while
+ * it is a waiter: as long as it is, no other one finds the loop unattended, so that it need
+ * not say in `state` that it is done.
  */
 struct segment_slot {
 	/* What waits write, in one cache line, which threads may have to pass around: */
 	uint64_t state; /* atomic, any thread of the loop: see above */
 	uint64_t
-		sequence; /* grows with every update of this slot, with release: last but for
-			    * the state */
+		sequence; /* grows with every update of this slot, with release: last, but
+			    * for the state where that said RECORDING */
 	uint64_t iterations;
 	uint64_t active_ns;   /* sum of all iterations: unattended time */
 	uint64_t last_ns;     /* when the last iteration ended */

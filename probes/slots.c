@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Claims and records in a segment. Ownership of a slot's body goes with the RECORDING bit
- * of its state word (segment.h); ownership of a thread record with its robust mutex, which
- * the kernel marks when the thread is gone, however it went.
+ * Claims and records in a segment. Who owns a slot's body its state word tells, by UNTIL or
+ * by RECORDING (segment.h); who owns a thread record its robust mutex, which the kernel marks
+ * when the thread is gone, however it went.
  */
 
 #include "probes/slots.h"
@@ -361,8 +361,8 @@ void
 slots_release(struct segment_slot *slot)
 {
 	slots_count_update(slot);
-	__atomic_fetch_and(
-		&slot->state, ~(SEGMENT_RECORDING | SEGMENT_UNTIL_ALL), __ATOMIC_RELEASE);
+	__atomic_fetch_and(&slot->state, ~(SEGMENT_RECORDING | SEGMENT_UNTIL_MASK),
+		__ATOMIC_RELEASE);
 }
 
 void

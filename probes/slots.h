@@ -100,7 +100,8 @@ slots_record(
 		slots_record_long(slot, since_ns, length_ns, nested_ns);
 }
 
-/* The writer has changed what readers must not take half of. */
+/* The writer, who alone changes the sequence, has changed what readers must not take half of.
+ * One by UNTIL is the writer no more. */
 static inline void
 slots_count_update(struct segment_slot *slot)
 {
@@ -108,15 +109,15 @@ slots_count_update(struct segment_slot *slot)
 	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELEASE);
 }
 
-/* The state of a slot that n threads attend, one of them until it counts an update. */
+/* The state of a slot, which nobody writes, when a thread attends it that writes it until it
+ * counts an update. */
 static inline uint64_t
-slots_written_by(const struct segment_slot *slot, unsigned n)
+slots_attended_until_update(const struct segment_slot *slot)
 {
-	uint32_t until =
-		(uint32_t)(__atomic_load_n(&slot->sequence, __ATOMIC_RELAXED) + 1);
+	uint64_t sequence = __atomic_load_n(&slot->sequence, __ATOMIC_RELAXED);
 
-	return SEGMENT_ATTENDED | SEGMENT_UNTIL | (uint64_t)until << SEGMENT_UNTIL_SHIFT |
-	       n;
+	return SEGMENT_ATTENDED | SEGMENT_UNTIL |
+	       (uint64_t)(uint32_t)(sequence + 1) << SEGMENT_UNTIL_SHIFT | 1;
 }
 
 /* Tell whether somebody writes the slot, which is in that state or was. */
@@ -127,10 +128,12 @@ slots_is_written(const struct segment_slot *slot, uint64_t state)
 		state, __atomic_load_n(&slot->sequence, __ATOMIC_ACQUIRE));
 }
 
-/* End being the slot's writer by RECORDING, after an update: in the state that it is in by
- * now, or in that one whatever it is. */
+/* Count an update, and give up a slot that is held by RECORDING; it stays as attended as it is
+ * by now. */
 void
 slots_release(struct segment_slot *slot);
+
+/* The same; it is in that state from now on, whatever it was in. */
 void
 slots_give(struct segment_slot *slot, uint64_t state);
 

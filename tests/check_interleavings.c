@@ -66,7 +66,7 @@ check_state(const struct segment_slot *slot)
 {
 	if (slot->iterations == 0
 			? slot->state != 1000
-			: (slot->state & ~SEGMENT_UNTIL_ALL) != (SEGMENT_ATTENDED | 1) &&
+			: (slot->state & ~SEGMENT_UNTIL_MASK) != (SEGMENT_ATTENDED | 1) &&
 				  slot->state != slot->last_ns + 700)
 		explore_fail("%llu iterations and state %#llx are of different moments",
 			(unsigned long long)slot->iterations,

@@ -18,6 +18,7 @@
 #include <check.h>
 
 #include "daemon/reader.h"
+#include "probes/slots.h"
 
 #define ck_offset(type, field, offset) \
 	ck_assert_uint_eq(offsetof(struct type, field), offset)
@@ -407,7 +408,7 @@ write_slot(void *arg)
 	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
 		uint64_t length_ns = 1ull << slot->iterations % 32;
 
-		__atomic_store_n(&slot->state, SEGMENT_ATTENDED | SEGMENT_RECORDING | 1,
+		__atomic_store_n(&slot->state, slots_attended_until_update(slot),
 			__ATOMIC_RELAXED);
 		__atomic_thread_fence(__ATOMIC_RELEASE);
 		__atomic_store_n(
@@ -415,8 +416,7 @@ write_slot(void *arg)
 		__atomic_store_n(
 			&slot->active_ns, slot->active_ns + length_ns, __ATOMIC_RELAXED);
 		histogram_record(&slot->iteration, length_ns);
-		__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELEASE);
-		__atomic_store_n(&slot->state, SEGMENT_ATTENDED | 1, __ATOMIC_RELEASE);
+		slots_count_update(slot);
 		for (int i = 0; i < 3000; i++) {
 			__atomic_store_n(&slot->state, SEGMENT_ATTENDED | (i & 1),
 				__ATOMIC_RELAXED);
@@ -456,6 +456,22 @@ START_TEST(a_copy_is_of_one_moment_while_a_loop_writes)
 }
 END_TEST
 
+START_TEST(a_slot_is_written_until_its_sequence_is_what_the_state_says)
+{
+	const uint64_t until = SEGMENT_ATTENDED | SEGMENT_UNTIL | 1;
+	uint64_t next = (1ull << 32) + (uint64_t)_i; /* its low half wraps around */
+	uint64_t state = until | (next & 0xffffffff) << SEGMENT_UNTIL_SHIFT;
+
+	ck_assert(segment_is_written(state, next - 1));
+	ck_assert(!segment_is_written(state, next));
+	/* There has been another one since: the state was out of date. */
+	ck_assert(!segment_is_written(state, next + 1));
+	ck_assert(segment_is_written(state | SEGMENT_RECORDING, next));
+	ck_assert(!segment_is_written(SEGMENT_ATTENDED | 1, next - 1));
+	ck_assert(!segment_is_written(1000, next - 1));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -466,6 +482,8 @@ main(void)
 
 	tcase_add_test(layout, the_layout_is_the_documented_one);
 	tcase_add_test(layout, sizes_are_the_documented_ones);
+	tcase_add_loop_test(layout,
+		a_slot_is_written_until_its_sequence_is_what_the_state_says, -2, 3);
 	suite_add_tcase(suite, layout);
 	tcase_set_timeout(reading, 60);
 	tcase_add_checked_fixture(reading, set_up, tear_down);

@@ -17,6 +17,8 @@
 #define EPOLL SEGMENT_KIND_EPOLL
 #define NOW_NS 3000 /* as soon as the loop before */
 #define WRITING (SEGMENT_ATTENDED | SEGMENT_RECORDING | 1)
+#define WRITING_UNTIL \
+	(SEGMENT_ATTENDED | SEGMENT_UNTIL | 1000000ull << SEGMENT_UNTIL_SHIFT | 1)
 
 static struct segment segment;
 
@@ -90,7 +92,8 @@ live_loops(void)
 }
 
 /* A thread may end in its wait, between two of them, or killed while it writes. */
-static const uint64_t last_states[] = {SEGMENT_ATTENDED | 1, 2000, WRITING};
+static const uint64_t last_states[] = {
+	SEGMENT_ATTENDED | 1, 2000, WRITING, WRITING_UNTIL};
 
 START_TEST(a_segment_is_laid_out_as_its_header_says)
 {
@@ -289,7 +292,7 @@ START_TEST(a_slot_that_is_written_says_so_until_it_is_released)
 	struct segment_slot *slot = slots_claim(&segment, 0, EPOLL, NOW_NS);
 	uint64_t sequence = slot->sequence;
 
-	slot->state = WRITING;
+	slot->state = WRITING | WRITING_UNTIL;
 	slots_release(slot);
 	ck_assert_uint_eq(slot->state, SEGMENT_ATTENDED | 1);
 	ck_assert_uint_gt(slot->sequence, sequence);

@@ -22,7 +22,7 @@ struct part {
 void
 scene_expect_waiters(const struct segment_slot *slot, unsigned count)
 {
-	ck_assert_uint_eq(slot->state & ~SEGMENT_UNTIL_ALL, SEGMENT_ATTENDED | count);
+	ck_assert_uint_eq(slot->state & ~SEGMENT_UNTIL_MASK, SEGMENT_ATTENDED | count);
 	ck_assert(!segment_is_written(slot->state, slot->sequence));
 }
 

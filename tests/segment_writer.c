@@ -25,6 +25,8 @@
 
 #include <check.h>
 
+#include "probes/slots.h"
+
 /* Where glibc's robust mutex has the owner's tid. */
 #define OWNER_WORD 0
 
@@ -409,7 +411,7 @@ record(struct segment_slot *slot, uint64_t since_ns, uint64_t now_ns)
 	uint64_t length_ns = now_ns - since_ns;
 
 	__atomic_store_n(
-		&slot->state, SEGMENT_ATTENDED | SEGMENT_RECORDING | 1, __ATOMIC_RELAXED);
+		&slot->state, slots_attended_until_update(slot), __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	slot->iterations++;
 	slot->active_ns += length_ns;
@@ -420,8 +422,7 @@ record(struct segment_slot *slot, uint64_t since_ns, uint64_t now_ns)
 	if (length_ns >= SEGMENT_LONG_NS)
 		slot->ring[slot->long_count++ % SEGMENT_RING] =
 			(struct segment_long){since_ns, length_ns, 0, slot->iterations};
-	slot->sequence++;
-	__atomic_store_n(&slot->state, SEGMENT_ATTENDED | 1, __ATOMIC_RELEASE);
+	slots_count_update(slot);
 }
 
 void

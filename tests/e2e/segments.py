@@ -58,7 +58,7 @@ _SYS_FUTEX = {"x86_64": 202, "aarch64": 98}
 def _is_written(state, sequence):
     return bool(state & ATTENDED and (
         state & RECORDING or
-        state & UNTIL and (state >> UNTIL_SHIFT ^ sequence) & 0xFFFFFFFF))
+        state & UNTIL and 0 < (state >> UNTIL_SHIFT) - sequence & 0xFFFFFFFF < 1 << 31))
 
 
 def _text(field):

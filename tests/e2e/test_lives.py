@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from harness import host_program, wait_for
-from segments import ATTENDED, EPOLL
+from segments import EPOLL
 
 
 def made(program):
@@ -33,8 +33,7 @@ def finished(segments, target, name, *arguments, processes=1, env=None):
 def the_loop(segment, tid):
     """The only loop of the segment, which must be that thread's, and attended."""
     loops = segment.loops()
-    assert [(slot.tid, slot.kind, slot.state) for slot in loops] == [
-        (tid, EPOLL, ATTENDED | 1)]
+    assert [(slot.tid, slot.kind, slot.waiters) for slot in loops] == [(tid, EPOLL, 1)]
     return loops[0]
 
 
@@ -117,7 +116,7 @@ def test_a_storm_of_signals_loses_no_wait_of_the_loop(segments, target):
                     f"{waits - 1} waits of the loop")[0]
     assert polls > 1000
     assert polls / 2 < segment.header()["other_waits"][1] <= polls
-    assert loop.state == ATTENDED | 1 and len(segment.loops()) == 1
+    assert loop.waiters == 1 and len(segment.loops()) == 1
 
 
 @pytest.mark.parametrize("way", ["fork", "_Fork", "handler", "vfork"])
@@ -148,7 +147,7 @@ def test_workers_of_a_prefork_server_have_a_loop_each(segments, target):
                 if line.startswith("child ")}
     loops = segment.loops()
     assert {slot.tid for slot in loops} == {program.pid} | children
-    assert len(loops) == 4 and all(slot.state == ATTENDED | 1 for slot in loops)
+    assert len(loops) == 4 and all(slot.waiters == 1 for slot in loops)
 
 
 def test_a_daemon_keeps_its_loop_through_two_forks(segments, target):

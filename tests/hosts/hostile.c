@@ -228,13 +228,13 @@ turn(volatile struct segment_slot *slot)
 
 	slot->state = start;
 	end = now_ns();
-	slot->state = SEGMENT_ATTENDED | SEGMENT_RECORDING | 1;
-	slot->sequence++;
+	slot->state = SEGMENT_ATTENDED | SEGMENT_UNTIL |
+		      (slot->sequence + 1) << SEGMENT_UNTIL_SHIFT | 1;
 	slot->iterations++;
 	slot->events++;
 	slot->active_ns += end - start;
 	slot->last_ns = end;
-	slot->state = SEGMENT_ATTENDED | 1;
+	slot->sequence++;
 }
 
 static void
