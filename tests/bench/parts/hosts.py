@@ -204,26 +204,25 @@ def run(report, args):
     error = kernel.why_not()
     if error:
         report.words(f"Not possible on this machine: {kernel.NAME}: {error}")
-    daemon = harness.Daemon(cpu=cpus[1], preferred=True)
     table = []
-    try:
-        for kind in args.host or loads.LOADS:
-            modules = npm.modules() if kind in ("node", "fastify") else None
-            missing = servers.missing(kind, modules)
-            if missing:
-                report.words(f"{loads.LOADS[kind][0]} is left out: there is no {missing}.")
-                continue
+    for kind in args.host or loads.LOADS:
+        modules = npm.modules() if kind in ("node", "fastify") else None
+        missing = servers.missing(kind, modules)
+        if missing:
+            report.words(f"{loads.LOADS[kind][0]} is left out: there is no {missing}.")
+            continue
+        daemon = harness.Daemon(cpu=cpus[1], preferred=True)
+        try:
             all_loads, wakeups = measure(kind, daemon, plan, cpus, not error, modules)
-            for load in all_loads:
-                table += rows(load, wakeups, wait_ns)
-                for figure, title in (("rate", "throughput"),
-                                      ("cost_ns", "CPU time a request")):
-                    report.intervals(
-                        f"{load.title}: {title}, as a ratio to that with nothing",
-                        [(name, *load.intervals(name, figure)) for name in load.ratios],
-                        GOAL if figure == "rate" else 1)
-    finally:
-        daemon.stop()
+        finally:
+            daemon.stop()
+        for load in all_loads:
+            table += rows(load, wakeups, wait_ns)
+            for figure, title in (("rate", "throughput"), ("cost_ns", "CPU time a request")):
+                report.intervals(
+                    f"{load.title}: {title}, as a ratio to that with nothing",
+                    [(name, *load.intervals(name, figure)) for name in load.ratios],
+                    GOAL if figure == "rate" else 1)
     report.table(["server, load", "with", "starts", "throughput", f"{GOAL} or better",
                   "CPU time a request", "the same by count", "0.99 quantile of latency",
                   "idle wakeups/s"], table)
