@@ -465,7 +465,7 @@ move(struct loop *loop, struct segment_slot *old, struct loops_thread *thread)
 		slots_count_update(old);
 		return;
 	}
-	/* When the update has been counted the slot is still to be copied. */
+	/* UNTIL is over when the update is counted, and the slot is still to be copied. */
 	state = __atomic_or_fetch(&old->state, SEGMENT_RECORDING, __ATOMIC_ACQ_REL);
 	slots_count_update(old);
 	/* Where others wait too, try again at an end of an iteration without them. */

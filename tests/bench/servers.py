@@ -185,7 +185,8 @@ class Server:
 
 
 def start_all(kind, directory, cpu, daemon, modules, with_others, chance):
-    """One server of the kind for each thing to compare, the plain ones first. They are
+    """One server of the kind for each thing to compare, the plain ones first, then the one
+    with looplag, then those with what else one could take, if they are wanted. They are
     started in a random order, as it makes a difference."""
     others = OTHERS.get(kind, []) if with_others else []
     things = [(name, {}, []) for name in (PLAIN, AGAIN, PROBE)] \

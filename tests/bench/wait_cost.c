@@ -60,11 +60,12 @@ struct bench {
 	unsigned threads, rounds, calls;
 	bool ready, busy, cold;
 	bool shared;
-	int epoll;                                     /* if it is shared */
-	unsigned waiting __attribute__((aligned(64))); /* threads, of kind AROUND */
+	int epoll; /* if it is shared */
 	pthread_barrier_t barrier;
 	/* Nanoseconds a call, by round and thread. */
-	double *spent[KINDS] __attribute__((aligned(64)));
+	double *spent[KINDS];
+	/* Threads that wait, of kind AROUND: last, and in a cache line of its own. */
+	unsigned waiting __attribute__((aligned(64)));
 };
 
 static unsigned char *cold_bytes;
@@ -112,12 +113,13 @@ read_clock(void)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 }
 
-/* Have the word come, to be written, while the caller reads the clock, as the probe does. */
+/* Have the word come, to be written, while the caller reads the clock, as the probe does; here
+ * the processor must know how. */
 static void
 expect(const unsigned *word)
 {
 #ifdef __x86_64__
-	__asm__ volatile("prefetchw %0" : : "m"(*word)); /* or nothing, on old ones */
+	__asm__ volatile("prefetchw %0" : : "m"(*word));
 #else
 	__builtin_prefetch(word, 1);
 #endif

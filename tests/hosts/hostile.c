@@ -38,6 +38,7 @@
 #include <unistd.h>
 
 #include "probes/segment.h"
+#include "tests/hosts/clock.h"
 
 #define SLOTS 64u
 #define THREADS 16
@@ -62,15 +63,6 @@ random_number(void)
 	random_state ^= random_state >> 7;
 	random_state ^= random_state << 17;
 	return random_state;
-}
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 static bool
