@@ -136,6 +136,7 @@ take_counts(struct account *account, const struct segment_slot *slot,
 	const struct account_reading *reading, struct counters *delta)
 {
 	uint64_t waits = saturated_sum(slot->iterations, slot->other_waits);
+	uint64_t events = saturated_sum(slot->events, slot->shared_events);
 	uint8_t bands[HISTOGRAM_BANDS];
 	unsigned band_count = histogram_take(&account->iteration, &slot->iteration,
 		account->whole && !reading->torn, &delta->iteration, bands);
@@ -147,7 +148,7 @@ take_counts(struct account *account, const struct segment_slot *slot,
 	if (delta->iterations)
 		delta->max_ns = find_max(account, slot, &delta->iteration);
 	band_histogram_take(&account->wakeup, &slot->wakeup, &delta->wakeup);
-	delta->events = difference(slot->events, account->events);
+	delta->events = difference(events, account->events);
 	delta->waits = difference(waits, account->waits);
 	delta->nested_wait_ns = difference(slot->nested_wait_ns, account->nested_wait_ns);
 	if (delta->nested_wait_ns > reading->budget_ns)
@@ -155,7 +156,7 @@ take_counts(struct account *account, const struct segment_slot *slot,
 
 	account->whole = !reading->torn;
 	account->iterations = slot->iterations;
-	account->events = slot->events;
+	account->events = events;
 	account->waits = waits;
 	account->nested_wait_ns = slot->nested_wait_ns;
 	account->max_ns = larger(account->max_ns, slot->max_ns);

@@ -23,7 +23,7 @@
 
 static uint32_t not_started = LOOPS_BEGINNING;
 uint32_t *loops_live = &not_started;
-uint32_t loops_process;
+static uint32_t loops_process; /* number of the process in which somebody asked last */
 int loops_can_prefetch;
 static struct segment segments[2]; /* the current one at segment_number % 2 */
 static uint32_t segment_number;
@@ -45,9 +45,8 @@ void
 loops_start(const struct segment *segment, uint32_t *live)
 {
 	loops_can_prefetch = can_prefetch();
-	*live = LOOPS_LIVE;
 	segments[0] = *segment;
-	loops_process = 1;
+	*live = loops_process = 1;
 	__atomic_store_n(&loops_live, live, __ATOMIC_RELEASE);
 }
 
@@ -68,9 +67,9 @@ begin_child(void)
 
 	if (!__atomic_compare_exchange_n(loops_live, &state, LOOPS_BEGINNING, 0,
 		    __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
-		return state == LOOPS_LIVE ? loops_process : 0;
-	__atomic_store_n(&loops_process, loops_process + 1, __ATOMIC_RELAXED);
-	__atomic_store_n(loops_live, LOOPS_LIVE, __ATOMIC_RELEASE);
+		return state == LOOPS_BEGINNING ? 0 : state;
+	STORE(loops_process, loops_process + 1);
+	__atomic_store_n(loops_live, loops_process, __ATOMIC_RELEASE);
 	return loops_process;
 }
 
@@ -78,11 +77,11 @@ uint32_t
 loops_epoch(void)
 {
 	const uint32_t *live = __atomic_load_n(&loops_live, __ATOMIC_ACQUIRE);
+	uint32_t process = __atomic_load_n(live, __ATOMIC_ACQUIRE);
 
-	if (unlikely(__atomic_load_n(live, __ATOMIC_ACQUIRE) != LOOPS_LIVE))
+	if (unlikely(process == LOOPS_CHILD || process == LOOPS_BEGINNING))
 		return begin_child();
-	/* Not before: another thread may just have begun the child. */
-	return LOAD(loops_process);
+	return process;
 }
 
 static uint32_t
@@ -349,13 +348,13 @@ loops_wait_early(intptr_t descriptor)
 }
 
 void
-loops_return_early(intptr_t descriptor, uint64_t now_ns, int nothing)
+loops_return_early(intptr_t descriptor, uint64_t now_ns, uint64_t events)
 {
 	struct loop *loop =
 		find_numbered(descriptor, descriptors_leave(descriptor, loops_process));
 
 	if (loop)
-		loop_unattend(loop, now_ns, nothing);
+		loop_unattend(loop, now_ns, events);
 }
 
 /* End the loop whose entry the caller has seized. */
@@ -547,32 +546,30 @@ loop_attend(struct loop *loop, struct loops_thread *thread, uint64_t now_ns)
 	}
 }
 
-/* One waiter less; the last one leaves the state in `rest`. */
-static void
-leave(struct loop *loop, uint64_t rest)
+void
+loop_unattend(struct loop *loop, uint64_t now_ns, uint64_t events)
 {
 	struct segment_slot *slot = loop_slot(loop);
 	uint64_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+	uint32_t nothing = !events;
 
+	/* Other threads of the loop have this cache line too: leave it to them, if we can. */
+	if (LOAD(loop->nothing) != nothing)
+		STORE(loop->nothing, nothing);
+	if (unlikely(LOAD(loop->round) != (uint32_t)(now_ns >> SEGMENT_ROUND_SHIFT)))
+		announce(loop, now_ns >> SEGMENT_ROUND_SHIFT);
 	while (state & SEGMENT_ATTENDED && state & SEGMENT_WAITERS &&
 		!is_lost(loop, slot)) {
-		uint64_t next = (state & SEGMENT_WAITERS) == 1 ? rest : state - 1;
+		/* The last one leaves it unattended. */
+		uint64_t next = (state & SEGMENT_WAITERS) == 1 ? now_ns : state - 1;
 
+		if (events)
+			slots_count_events(slot, state, events);
+		events = 0;
 		if (__atomic_compare_exchange_n(&slot->state, &state, next, 0,
 			    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 			return;
 	}
-}
-
-void
-loop_unattend(struct loop *loop, uint64_t now_ns, int nothing)
-{
-	/* Other threads of the loop have this cache line too: leave it to them, if we can. */
-	if (LOAD(loop->nothing) != (uint32_t)nothing)
-		STORE(loop->nothing, (uint32_t)nothing);
-	if (unlikely(LOAD(loop->round) != (uint32_t)(now_ns >> SEGMENT_ROUND_SHIFT)))
-		announce(loop, now_ns >> SEGMENT_ROUND_SHIFT);
-	leave(loop, now_ns);
 }
 
 uint64_t

@@ -52,7 +52,7 @@ struct loops_thread {
 };
 
 /* From now on there are loops, in that segment. `live` lies on a page that a forked child
- * finds zeroed; it is set to 1 here. Once in a process. */
+ * finds zeroed. Once in a process. */
 void
 loops_start(const struct segment *segment, uint32_t *live);
 
@@ -66,21 +66,21 @@ loops_move(const struct segment *segment);
 uint32_t
 loops_epoch(void);
 
-enum { LOOPS_CHILD, LOOPS_LIVE, LOOPS_BEGINNING };
-extern uint32_t *loops_live;   /* reads LOOPS_LIVE, or LOOPS_CHILD in a forked child */
+/* The number of this process, LOOPS_CHILD in a forked child until somebody asks, or while it
+ * gets its number LOOPS_BEGINNING. */
+#define LOOPS_CHILD 0u
+#define LOOPS_BEGINNING UINT32_MAX
+extern uint32_t *loops_live;
 extern int loops_can_prefetch; /* for writing; not all processors can */
-extern uint32_t loops_process; /* number of the process in which it reads LOOPS_LIVE */
 
-/* Tell whether loops_epoch() is that number, which is not 0. */
+/* Tell whether loops_epoch() is that number. Of 0, which no process has, it may say yes where
+ * it is LOOPS_CHILD. */
 static inline int
 loops_is_process(uint32_t epoch)
 {
 	const uint32_t *live = __atomic_load_n(&loops_live, __ATOMIC_ACQUIRE);
 
-	if (__atomic_load_n(live, __ATOMIC_ACQUIRE) != LOOPS_LIVE)
-		return 0;
-	/* Not before: another thread may just have begun the child. */
-	return __atomic_load_n(&loops_process, __ATOMIC_RELAXED) == epoch;
+	return __atomic_load_n(live, __ATOMIC_ACQUIRE) == epoch;
 }
 
 /* The header of the current segment, and all of it. */
@@ -123,7 +123,7 @@ loops_find(intptr_t descriptor);
 int
 loops_wait_early(intptr_t descriptor);
 void
-loops_return_early(intptr_t descriptor, uint64_t now_ns, int nothing);
+loops_return_early(intptr_t descriptor, uint64_t now_ns, uint64_t events);
 
 /* The descriptor means another epoll instance now: the loop that had it is over. */
 void
@@ -182,9 +182,9 @@ loop_expect(const struct loop *loop)
 int
 loop_attend(struct loop *loop, struct loops_thread *thread, uint64_t now_ns);
 
-/* It has come back, with nothing or with something to do. */
+/* It has come back, with so many events, which are counted. */
 void
-loop_unattend(struct loop *loop, uint64_t now_ns, int nothing);
+loop_unattend(struct loop *loop, uint64_t now_ns, uint64_t events);
 
 /* How much of the time until now the loop has been unattended: none while other threads
  * wait in it. */

@@ -110,7 +110,6 @@ static int
 start(const struct settings *settings)
 {
 	struct waits_calls calls = {
-		.clock_ns = clock_ns,
 		.is_epoll = wrappers_is_epoll,
 		.on_first_loop = on_first_loop,
 		.settle = handler_settle,
@@ -136,6 +135,7 @@ start(const struct settings *settings)
 		return -1;
 	}
 	helper_prepare(&registration);
+	calls.clock_gettime = libc_clock_gettime;
 	waits_start(&calls);
 	loops_start(&segment, live);
 	return 0;

@@ -188,14 +188,16 @@ struct segment_slot {
 		sequence; /* grows with every update of this slot, with release: last, but
 			    * for the state where that said RECORDING */
 	uint64_t iterations;
-	uint64_t active_ns;   /* sum of all iterations: unattended time */
-	uint64_t last_ns;     /* when the last iteration ended */
-	uint64_t events;      /* added: what the waits returned, summed up */
+	uint64_t active_ns; /* sum of all iterations: unattended time */
+	uint64_t last_ns;   /* when the last iteration ended */
+	/* added: what the waits returned, summed up, in two parts: of those who were the only
+	 * waiter, one at a time; and of one of several */
+	uint64_t events, shared_events;
 	uint64_t other_waits; /* added: waits of this loop that ended no iteration */
-	uint32_t kind;        /* enum segment_kind */
-	uint32_t life;        /* grows whenever another loop takes the slot */
 	/* What most of them only read: */
 	uint64_t max_ns;         /* the longest iteration */
+	uint32_t kind;           /* enum segment_kind */
+	uint32_t life;           /* grows whenever another loop takes the slot */
 	uint32_t thread;         /* thread record of the loop's first thread */
 	int32_t descriptor;      /* of the epoll instance; -1 for the other kinds */
 	uint64_t born_ns;        /* entry of the loop's first wait */
@@ -211,7 +213,7 @@ struct segment_slot {
 	/* added: the round, a time >> SEGMENT_ROUND_SHIFT, in which a wait of the loop last
 	 * added to header.wakes */
 	uint64_t round;
-	uint64_t reserved[11];
+	uint64_t reserved[10];
 	struct segment_long ring[SEGMENT_RING];
 	struct histogram iteration;   /* lengths of the iterations */
 	struct band_histogram wakeup; /* added: how late waits came back */

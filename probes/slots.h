@@ -109,6 +109,20 @@ slots_count_update(struct segment_slot *slot)
 	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELEASE);
 }
 
+/*
+ * A waiter adds what its wait has returned; the slot was in that state when it was one. While
+ * there is but one nobody else adds to `events`: whoever comes is one of several as long as
+ * that one waits, and does not take over before it has left, with release.
+ */
+static inline void
+slots_count_events(struct segment_slot *slot, uint64_t state, uint64_t events)
+{
+	if (__builtin_expect((state & SEGMENT_WAITERS) == 1, 1))
+		__atomic_store_n(&slot->events, slot->events + events, __ATOMIC_RELAXED);
+	else
+		__atomic_fetch_add(&slot->shared_events, events, __ATOMIC_RELAXED);
+}
+
 /* The state of a slot, which nobody writes, when a thread attends it that writes it until it
  * counts an update. */
 static inline uint64_t

@@ -60,6 +60,15 @@ waits_start(const struct waits_calls *waits_calls)
 	calls = *waits_calls;
 }
 
+static HOT uint64_t
+read_clock(void)
+{
+	struct timespec now;
+
+	calls.clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 /* Be at work for the wrapper at `frame`. */
 static HOT struct thread *
 keep(struct thread *thread, uintptr_t frame)
@@ -299,14 +308,14 @@ leave_earlier(struct thread *thread, uint32_t kind, intptr_t key, uintptr_t fram
 	if (thread->waiting.loop && frame < thread->waiting_frame &&
 		!loop_is(thread->waiting.loop, kind, key))
 		return 0;
-	now_ns = calls.clock_ns();
+	now_ns = read_clock();
 	if (deref(&thread->waiting))
-		loop_unattend(thread->waiting.loop, now_ns, 1);
+		loop_unattend(thread->waiting.loop, now_ns, 0);
 	thread->waiting.loop = NULL;
 	if (thread->early &&
 		(frame >= thread->early_frame ||
 			(kind == SEGMENT_KIND_EPOLL && key == thread->early - 1))) {
-		loops_return_early(thread->early - 1, now_ns, 1);
+		loops_return_early(thread->early - 1, now_ns, 0);
 		thread->early = 0;
 	}
 	return 1;
@@ -380,7 +389,7 @@ enter(struct wait *wait, uint32_t kind, intptr_t key, unsigned descriptors,
 	begin_wait(thread, wait, timeout_ns, frame);
 	loop = find_loop(thread, wait, kind, key, descriptors);
 	if (loop || wait->candidate || thread->own.loop)
-		wait->begin_ns = calls.clock_ns();
+		wait->begin_ns = read_clock();
 	if (!loop || !attend(thread, wait, loop))
 		wait_outside(thread, wait, kind, key);
 	give(thread);
@@ -410,7 +419,7 @@ waits_enter(struct wait *wait, uint32_t kind, intptr_t key, unsigned descriptors
 		if (likely(is_usual(thread, kind, key))) {
 			begin_wait(thread, wait, timeout_ns, frame);
 			loop_expect(thread->own.loop);
-			wait->begin_ns = calls.clock_ns();
+			wait->begin_ns = read_clock();
 			if (unlikely(!wait_in(thread, wait, thread->own.loop)))
 				wait_outside(thread, wait, thread->last_kind,
 					thread->last_key);
@@ -422,22 +431,26 @@ waits_enter(struct wait *wait, uint32_t kind, intptr_t key, unsigned descriptors
 	enter(wait, kind, key, descriptors, timeout_ns, frame);
 }
 
-/* Keep what the wait says of the kernel and of the load. */
-static HOT void
-add_result(struct loop *loop, const struct wait *wait, uint64_t now_ns, int result)
+/* What a wait's result says of the load. */
+static HOT uint64_t
+count_events(int result)
 {
-	struct segment_slot *slot = loop_slot(loop);
+	return result > 0 ? (uint64_t)result : 0;
+}
+
+/* Keep what a wait with a timeout says of the kernel. */
+static HOT void
+record_wakeup(struct loop *loop, const struct wait *wait, uint64_t now_ns, int result)
+{
 	uint64_t due_ns;
 
-	if (result > 0)
-		__atomic_fetch_add(&slot->events, (uint64_t)result, __ATOMIC_RELAXED);
 	if (wait->timeout_ns <= 0)
 		return;
 	due_ns = wait->begin_ns + (uint64_t)wait->timeout_ns;
 	/* Who was stopped has been interrupted, or there are events by now. */
 	if (result == 0 || now_ns > due_ns)
 		band_histogram_record(
-			&slot->wakeup, now_ns > due_ns ? now_ns - due_ns : 0);
+			&loop_slot(loop)->wakeup, now_ns > due_ns ? now_ns - due_ns : 0);
 }
 
 /* Come back from what may become a loop. */
@@ -446,7 +459,7 @@ leave_outside(struct thread *thread, struct wait *wait, uint64_t now_ns, int res
 {
 	if (wait->early) {
 		thread->early = 0;
-		loops_return_early(wait->early - 1, now_ns, result <= 0);
+		loops_return_early(wait->early - 1, now_ns, count_events(result));
 	}
 	if (result < 0)
 		return;
@@ -488,11 +501,11 @@ waits_leave(struct wait *wait, int result)
 	}
 	if (likely(wait->loop))
 		loop_expect(wait->loop);
-	now_ns = calls.clock_ns();
+	now_ns = read_clock();
 	if (likely(wait->loop && thread->waiting.loop == wait->loop)) {
 		if (likely(deref(&thread->waiting))) {
-			add_result(wait->loop, wait, now_ns, result);
-			loop_unattend(wait->loop, now_ns, result <= 0);
+			record_wakeup(wait->loop, wait, now_ns, result);
+			loop_unattend(wait->loop, now_ns, count_events(result));
 		}
 		thread->waiting.loop = NULL;
 	}
@@ -525,7 +538,7 @@ waits_register(const char *label)
 	if (!thread)
 		return NULL;
 	loop = loops_make(
-		&thread->record, SEGMENT_KIND_CUSTOM, 0, calls.clock_ns(), 0, label);
+		&thread->record, SEGMENT_KIND_CUSTOM, 0, read_clock(), 0, label);
 	if (loop)
 		announce(thread);
 	give(thread);
@@ -554,7 +567,7 @@ waits_begin(struct loop *loop)
 
 	if (!thread)
 		return;
-	wait.begin_ns = calls.clock_ns();
+	wait.begin_ns = read_clock();
 	wait.frame = UINTPTR_MAX; /* wait calls until the end are inside this one */
 	if (thread->waiting.loop || thread->early)
 		(void)leave_earlier(thread, SEGMENT_KIND_CUSTOM, 0, UINTPTR_MAX);
@@ -567,16 +580,12 @@ void
 waits_end(struct loop *loop, int events)
 {
 	struct thread *thread = take((uintptr_t)__builtin_frame_address(0));
-	struct wait wait = {0};
-	uint64_t now_ns;
 
 	if (!thread)
 		return;
 	if (thread->waiting.loop == loop) {
 		thread->waiting.loop = NULL;
-		now_ns = calls.clock_ns();
-		add_result(loop, &wait, now_ns, events);
-		loop_unattend(loop, now_ns, events <= 0);
+		loop_unattend(loop, read_clock(), count_events(events));
 	}
 	give(thread);
 }

@@ -22,13 +22,14 @@
 #define LOOPLAG_PROBES_WAITS_H
 
 #include <stdint.h>
+#include <time.h>
 
 struct loop;
 struct candidate;
 
 /* What waits need from outside. */
 struct waits_calls {
-	uint64_t (*clock_ns)(void);      /* CLOCK_MONOTONIC */
+	int (*clock_gettime)(clockid_t, struct timespec *);
 	int (*is_epoll)(int descriptor); /* whether it still is an epoll instance */
 	void (*on_first_loop)(void);     /* once in each process that has a loop */
 	void (*settle)(void); /* at the next wait call of a thread that was held */

@@ -78,7 +78,7 @@ live_and_die(void)
 	for (unsigned i = 1; i <= 2; i++) {
 		(void)loop_attend(taken[self], &cast.threads[self], 1000 + 5000 * i);
 		ended = i;
-		loop_unattend(taken[self], 3000 + 5000 * i, 0);
+		loop_unattend(taken[self], 3000 + 5000 * i, 1);
 	}
 }
 
@@ -91,7 +91,7 @@ take_over(void)
 	if (!taken[self])
 		return;
 	(void)loop_attend(taken[self], &cast.threads[self], 30000);
-	loop_unattend(taken[self], 35000, 0);
+	loop_unattend(taken[self], 35000, 1);
 }
 
 static void

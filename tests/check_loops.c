@@ -43,7 +43,7 @@ static void
 wait_in(struct loop *loop, uint64_t from, uint64_t to)
 {
 	ck_assert(loop_attend(loop, &self, from));
-	loop_unattend(loop, to, 0);
+	loop_unattend(loop, to, 1);
 }
 
 START_TEST(an_iteration_lasts_from_a_return_to_the_next_entry)
@@ -57,7 +57,7 @@ START_TEST(an_iteration_lasts_from_a_return_to_the_next_entry)
 	scene_expect_waiters(slot, 1);
 	ck_assert_uint_eq(slot->iterations, 1);
 	ck_assert_uint_eq(slot->active_ns, 4000);
-	loop_unattend(loop, 9000, 0);
+	loop_unattend(loop, 9000, 1);
 	ck_assert_uint_eq(slot->state, 9000);
 	ck_assert_uint_eq(slot->iterations, 1);
 }
@@ -69,7 +69,7 @@ START_TEST(a_wait_for_nothing_that_is_repeated_at_once_is_the_same_wait)
 	const struct segment_slot *slot = loop_slot(loop);
 
 	loop_attend(loop, &self, 5000);
-	loop_unattend(loop, 6000, 1);
+	loop_unattend(loop, 6000, 0);
 	loop_attend(loop, &self, 6000 + HISTOGRAM_ZERO_NS - 1);
 	ck_assert_uint_eq(slot->iterations, 1);
 	ck_assert_uint_eq(slot->other_waits, 1);
@@ -83,7 +83,7 @@ START_TEST(a_wait_for_nothing_that_is_not_repeated_at_once_ends_an_iteration)
 	const struct segment_slot *slot = loop_slot(loop);
 
 	loop_attend(loop, &self, 5000);
-	loop_unattend(loop, 6000, 1);
+	loop_unattend(loop, 6000, 0);
 	loop_attend(loop, &self, 6000 + HISTOGRAM_ZERO_NS);
 	ck_assert_uint_eq(slot->iterations, 2);
 	ck_assert_uint_eq(slot->other_waits, 0);
@@ -108,10 +108,12 @@ START_TEST(a_shared_loop_is_unattended_only_while_no_thread_waits)
 	loop_attend(loop, &self, 2000);
 	loop_attend(loop, &self, 3000);
 	scene_expect_waiters(slot, 2);
-	loop_unattend(loop, 4000, 0);
+	loop_unattend(loop, 4000, 3);
 	scene_expect_waiters(slot, 1);
-	loop_unattend(loop, 9000, 0);
+	loop_unattend(loop, 9000, 4);
 	ck_assert_uint_eq(slot->state, 9000);
+	ck_assert_uint_eq(slot->shared_events, 3);
+	ck_assert_uint_eq(slot->events, 4);
 	loop_attend(loop, &self, 9500);
 	ck_assert_uint_eq(slot->iterations, 2);
 	ck_assert_uint_eq(slot->active_ns, 1000 + 500);
@@ -125,7 +127,7 @@ START_TEST(a_nested_wait_blocks_a_shared_loop_only_while_no_thread_waits)
 
 	loop_attend(loop, &self, 2000);
 	ck_assert_uint_eq(loop_blocked_ns(loop, 3000, 5000), 0);
-	loop_unattend(loop, 4000, 0);
+	loop_unattend(loop, 4000, 1);
 	ck_assert_uint_eq(loop_blocked_ns(loop, 3000, 5000), 1000);
 	ck_assert_uint_eq(loop_blocked_ns(loop, 4500, 5000), 500);
 	ck_assert_uint_eq(loop_blocked_ns(loop, 3000, 3990), 0);
@@ -139,13 +141,13 @@ START_TEST(threads_that_waited_before_there_was_a_loop_are_waiters_of_it)
 	ck_assert(loops_wait_early(7));
 	ck_assert(loops_wait_early(7));
 	ck_assert(loops_wait_early(7));
-	loops_return_early(7, 900, 0);
+	loops_return_early(7, 900, 1);
 	slot = loop_slot(make(EPOLL, 7));
 	scene_expect_waiters(slot, 2);
 	ck_assert(!loops_wait_early(7));
-	loops_return_early(7, 2000, 0);
+	loops_return_early(7, 2000, 1);
 	scene_expect_waiters(slot, 1);
-	loops_return_early(7, 3000, 0);
+	loops_return_early(7, 3000, 1);
 	ck_assert_uint_eq(slot->state, 3000);
 }
 END_TEST
@@ -158,7 +160,7 @@ START_TEST(waiters_of_another_instance_or_process_are_none_of_a_loop)
 	ck_assert(loops_wait_early(8));
 	live = 0; /* forked */
 	loops_epoch();
-	loops_return_early(8, 2000, 0);
+	loops_return_early(8, 2000, 1);
 	ck_assert(loops_wait_early(8));
 	ck_assert(!loops_wait_early(1 << 30));
 }
@@ -286,7 +288,7 @@ make_and_leave(void *arg)
 
 	ck_assert_ptr_nonnull(loop);
 	ck_assert(loop_attend(loop, &thread, 2000));
-	loop_unattend(loop, 3000, 0);
+	loop_unattend(loop, 3000, 1);
 }
 
 START_TEST(threads_that_come_and_go_always_find_room)
@@ -333,7 +335,7 @@ START_TEST(a_loop_whose_slot_was_taken_is_over_and_leaves_that_slot_alone)
 	ck_assert_int_ne(slot->descriptor, 7);
 	iterations = slot->iterations;
 	ck_assert(!loop_attend(shared, &self, 5000));
-	loop_unattend(shared, 6000, 0);
+	loop_unattend(shared, 6000, 1);
 	loop_rest(shared);
 	ck_assert_uint_eq(slot->iterations, iterations);
 	ck_assert_uint_eq(slot->state, 1000);
@@ -383,6 +385,7 @@ START_TEST(loops_move_to_another_segment_with_all_their_counts)
 
 	wait_in(loop, 2000, 3000);
 	old->events = 77;
+	old->shared_events = 5;
 	loops_move(&next);
 	ck_assert_ptr_eq(loops_header(), next.header);
 	wait_in(loop, 4000, 5000);
@@ -391,7 +394,8 @@ START_TEST(loops_move_to_another_segment_with_all_their_counts)
 	ck_assert_uint_eq(old->state, 0);
 	ck_assert_uint_eq(new->state, 5000);
 	ck_assert_uint_eq(new->iterations, 2);
-	ck_assert_uint_eq(new->events, 77);
+	ck_assert_uint_eq(new->events, 77 + 1);
+	ck_assert_uint_eq(new->shared_events, 5);
 	ck_assert_uint_eq(new->born_ns, 500);
 	ck_assert_mem_eq(&new->iteration, &old->iteration, sizeof(new->iteration));
 	ck_assert_uint_eq(next.header->slots_used, 1);

@@ -79,7 +79,7 @@ races_pread(int fd, void *to, size_t bytes, off_t offset)
 static void
 set_up(void)
 {
-	static const struct waits_calls calls = {clock_ns, is_epoll, ignore, ignore};
+	static const struct waits_calls calls = {clock_gettime, is_epoll, ignore, ignore};
 	void *live = mmap(
 		NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 

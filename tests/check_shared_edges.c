@@ -24,7 +24,7 @@ set_up(void)
 		loops_make(&cast.maker, SEGMENT_KIND_EPOLL, DESCRIPTOR, 500, 1000, NULL));
 }
 
-/* The iterations of the watched loop are in all sums, each once. */
+/* The iterations and events of the watched loop are in all sums, each once. */
 static void
 check_sums(const struct segment_slot *slot)
 {
@@ -42,6 +42,10 @@ check_sums(const struct segment_slot *slot)
 			(unsigned long long)slot->iterations,
 			(unsigned long long)slot->active_ns,
 			(unsigned long long)histogram_total(h), (unsigned long long)sum);
+	if (slot->events + slot->shared_events != cast.events)
+		explore_fail("%llu events became %llu and %llu",
+			(unsigned long long)cast.events, (unsigned long long)slot->events,
+			(unsigned long long)slot->shared_events);
 }
 
 /* --- waits come and go --- */
@@ -165,7 +169,7 @@ end_and_make(void)
 	for (unsigned i = 0; i < to_make; i++)
 		loop = loops_make(self, SEGMENT_KIND_POLL, i, 30000, 31000, NULL);
 	if (loop && loop_attend(loop, self, 40000))
-		loop_unattend(loop, 41000, 0);
+		loop_unattend(loop, 41000, 1);
 }
 
 /* Each slot has been written whole by one after another. */
@@ -209,10 +213,14 @@ static enum { OUTSIDE, ENTERING, WAITING, LEAVING } places[EXPLORE_THREADS];
 static uint64_t clocks[EXPLORE_THREADS];
 static void (*begin_watch)(void);
 
-static uint64_t
-clock_ns(void)
+static int
+tell_time(clockid_t clock, struct timespec *ret_time)
 {
-	return clocks[explore_self()] += 5000;
+	uint64_t now_ns = clocks[explore_self()] += 5000;
+
+	(void)clock;
+	*ret_time = (struct timespec){.tv_nsec = (long)now_ns};
+	return 0;
 }
 
 static int
@@ -283,7 +291,7 @@ begin_outside(void)
 
 START_TEST(a_loop_begins_with_all_who_wait_for_it)
 {
-	static const struct waits_calls calls = {clock_ns, is_epoll, ignore, ignore};
+	static const struct waits_calls calls = {tell_time, is_epoll, ignore, ignore};
 	struct explore_scenario scenario = cast_scene();
 
 	cast_set_up();

@@ -14,15 +14,17 @@
 
 struct waiter waiter;
 
-static uint64_t
-clock_ns(void)
+static int
+tell_time(clockid_t clock, struct timespec *ret_time)
 {
 	void (*call)(void) = waiter.while_at_work;
 
 	waiter.while_at_work = NULL;
 	if (call)
 		call();
-	return waiter.now_ns;
+	*ret_time = (struct timespec){(time_t)(waiter.now_ns / 1000000000u),
+		(long)(waiter.now_ns % 1000000000u)};
+	return clock == CLOCK_MONOTONIC ? 0 : -1;
 }
 
 static int
@@ -48,7 +50,7 @@ void
 waiter_set_up(void)
 {
 	static const struct waits_calls calls = {
-		clock_ns, is_epoll, on_first_loop, settle};
+		tell_time, is_epoll, on_first_loop, settle};
 
 	waiter.segment = scene_segment(SEGMENT_SLOTS_DEFAULT);
 	waiter.now_ns = 1000 * MS;

@@ -37,7 +37,7 @@ WAITS_GIL, HOLDS_GIL, PYTHON_STATE, TRUNCATED = 1, 2, 4, 8
 
 _HELLO = struct.Struct("QIIQQIIII16s64s64s64x")
 _HEADER = struct.Struct("QIIQ16sIIIIIIIIIIQ64s64sQQQ4QI")
-_SLOT = struct.Struct("QQQQQQQIIQIiQQQQQ32s")
+_SLOT = struct.Struct("QQQQQQQQQIIIiQQQQQ32s")
 _SLOT_BYTES = 12288
 _THREAD_BYTES = 64
 _LONG_OFFSET, _LONG = 256, struct.Struct("QQQQ")
@@ -105,11 +105,12 @@ class Slot:
     iterations: int
     active_ns: int
     last_ns: int
-    events: int
+    lone_events: int
+    shared_events: int
     other_waits: int
+    max_ns: int
     kind: int
     life: int
-    max_ns: int
     thread: int
     descriptor: int
     born_ns: int
@@ -128,6 +129,11 @@ class Slot:
     def waits(self):
         """How many waits of its loops there were, but for those before each was a loop."""
         return self.iterations + self.other_waits
+
+    @property
+    def events(self):
+        """How many its waits returned."""
+        return self.lone_events + self.shared_events
 
     @property
     def live(self):
@@ -175,9 +181,9 @@ class Segment:
                     and os.pread(self.descriptor, 16, at) == before:
                 break
         fields = list(_SLOT.unpack_from(copy))
-        fields[17] = _text(fields[17])
+        fields[18] = _text(fields[18])
         record = struct.unpack("16I", os.pread(
-            self.descriptor, 64, header["threads_offset"] + fields[10] * _THREAD_BYTES))
+            self.descriptor, 64, header["threads_offset"] + fields[11] * _THREAD_BYTES))
         ring = [_LONG.unpack_from(copy, _LONG_OFFSET + i * _LONG.size) for i in range(32)]
         return Slot(index, *fields, tid=record[13],
                     died=bool(record[header["owner_word"]] & OWNER_DIED),

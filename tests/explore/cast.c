@@ -37,11 +37,11 @@ static const struct {
 	size_t offset;
 	const char *name;
 } fields[] = {FIELD(state), FIELD(sequence), FIELD(iterations), FIELD(active_ns),
-	FIELD(last_ns), FIELD(events), FIELD(other_waits), FIELD(kind), FIELD(life),
-	FIELD(max_ns), FIELD(thread), FIELD(descriptor), FIELD(born_ns), FIELD(ended_ns),
-	FIELD(past_life_ns), FIELD(long_count), FIELD(nested_wait_ns), FIELD(label),
-	FIELD(nested_since_ns), FIELD(ring), FIELD(iteration), FIELD(wakeup),
-	FIELD(padding)};
+	FIELD(last_ns), FIELD(events), FIELD(shared_events), FIELD(other_waits),
+	FIELD(kind), FIELD(life), FIELD(max_ns), FIELD(thread), FIELD(descriptor),
+	FIELD(born_ns), FIELD(ended_ns), FIELD(past_life_ns), FIELD(long_count),
+	FIELD(nested_wait_ns), FIELD(label), FIELD(nested_since_ns), FIELD(ring),
+	FIELD(iteration), FIELD(wakeup), FIELD(padding)};
 
 /* The slot with that number, of both segments. */
 static struct segment_slot *
@@ -123,6 +123,7 @@ begin(void)
 {
 	cast.iterations = cast.slot ? cast.slot->iterations : 0;
 	cast.active_ns = cast.slot ? cast.slot->active_ns : 0;
+	cast.events = cast.slot ? cast.slot->events + cast.slot->shared_events : 0;
 	memset(&now, 0, sizeof(now));
 	memset(cast.threads, 0, sizeof(cast.threads));
 	for (unsigned i = 0; i < 2 * CAST_SLOTS; i++) {
@@ -150,7 +151,8 @@ cast_unattend(uint64_t now_ns)
 
 	now.threads[self].act = LEAVING;
 	now.threads[self].now_ns = now_ns;
-	loop_unattend(cast.loop, now_ns, 0);
+	loop_unattend(cast.loop, now_ns, 1 + (uint64_t)self);
+	cast.events += 1 + (uint64_t)self;
 	now.threads[self].act = ELSEWHERE;
 }
 
@@ -198,8 +200,8 @@ watch_state(unsigned thread, uint64_t before, uint64_t state, uint64_t sequence)
 static void
 wrote(unsigned thread, const void *address)
 {
-	static const char *const added[] = {
-		"events", "other_waits", "nested_wait_ns", "nested_since_ns", "wakeup"};
+	static const char *const added[] = {"events", "shared_events", "other_waits",
+		"nested_wait_ns", "nested_since_ns", "wakeup"};
 	int i = slot_at(address);
 	const char *field;
 	const struct segment_slot *slot;

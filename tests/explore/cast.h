@@ -24,8 +24,8 @@ struct cast {
 	struct segment_slot *slot; /* in which it is; NULL: it is not watched */
 	struct loops_thread maker; /* who sets the scene */
 	struct loops_thread threads[EXPLORE_THREADS];
-	/* Of the watched loop, what its iterations should have come to: */
-	uint64_t iterations, active_ns;
+	/* Of the watched loop, what its iterations and waits should have come to: */
+	uint64_t iterations, active_ns, events;
 };
 extern struct cast cast;
 
@@ -37,7 +37,7 @@ cast_set_up(void);
 void
 cast_watch(struct loop *loop);
 
-/* The running thread attends the watched loop, and comes back. Returns what
+/* The running thread attends the watched loop, and comes back with events. Returns what
  * loop_attend() does. */
 int
 cast_attend(uint64_t now_ns);

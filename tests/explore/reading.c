@@ -34,6 +34,7 @@ is_added(size_t offset)
 {
 	return offset == offsetof(struct segment_slot, state) ||
 	       offset == offsetof(struct segment_slot, events) ||
+	       offset == offsetof(struct segment_slot, shared_events) ||
 	       offset == offsetof(struct segment_slot, other_waits) ||
 	       offset == offsetof(struct segment_slot, nested_wait_ns) ||
 	       offset == offsetof(struct segment_slot, nested_since_ns) ||
