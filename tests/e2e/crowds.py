@@ -33,13 +33,10 @@ def histogram(noise):
     return packed, sum(counts), sum(sums)
 
 
-def slot_of(number):
-    """A segment_slot, up to its ring, of a loop that the program itself has registered."""
-    slot = bytearray(h.slot())
-    struct.pack_into("=I", slot, 56, 4)
-    struct.pack_into("=i", slot, 76, -1)
-    slot[120:152] = (b"loop-" + bytes([97 + number % 26, 97 + number // 26])).ljust(32, b"\0")
-    return slot
+def slot_of(number, **fields):
+    """A segment_slot, up to its label, of a loop that the program itself has registered."""
+    return h.slot(kind=h.KIND_CUSTOM, descriptor=-1,
+                  label=b"loop-" + bytes([97 + number % 26, 97 + number // 26]), **fields)
 
 
 def register(daemon, number, names, slots):
@@ -65,10 +62,8 @@ def loop(noise, number):
     """A slot with its histogram, of a loop that has worked."""
     now = time.monotonic_ns()
     lengths, iterations, active_ns = histogram(noise)
-    slot = slot_of(number)
-    struct.pack_into("=QQQ", slot, 16, iterations, active_ns, now - 1000)
-    struct.pack_into("=Q", slot, 80, now - LIFE_NS)
-    return bytes(slot).ljust(RINGS, b"\0") + lengths
+    slot = slot_of(number, iterations=iterations, active_ns=active_ns, born_ns=now - LIFE_NS)
+    return slot.ljust(RINGS, b"\0") + lengths
 
 
 def gather(daemon, groups, loops):
@@ -87,7 +82,7 @@ def crowd(daemon, groups, loops, stalls=0):
     for number in range(groups):
         counts = [[noise.randrange(1000) for _ in range(100)] for _ in range(loops)]
         fd = register(daemon, number, b"crowd-%03d",
-                      [bytes(slot_of(index)).ljust(RINGS + 8 * 300, b"\0")
+                      [slot_of(index).ljust(RINGS + 8 * 300, b"\0")
                        + struct.pack("=100Q", *counts[index]) for index in range(loops)])
         if stalls:
             wait_for(lambda: daemon.group(f"crowd-{number:03}"), 10, "the group")
@@ -106,7 +101,7 @@ def have_stalls(fd, loops, stalls):
             os.pwrite(fd, struct.pack("=QQQQ", now - (stalls - number) * 300_000_000,
                                       200_000_000, 0, 2 + number), place + 256 + 32 * number)
         os.pwrite(fd, struct.pack("=QQQQ", 3, 1 + stalls, stalls * 200_000_000, now), place + 8)
-        os.pwrite(fd, struct.pack("=Q", stalls), place + 104)
+        os.pwrite(fd, struct.pack("=Q", stalls), place + h.LONG_COUNT)
 
 
 class Crowd:

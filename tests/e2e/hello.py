@@ -17,7 +17,8 @@ CAPTURE_BYTES = 131072
 SLOTS_OFFSET = PAGE + PAGE  # with 64 slots
 ID = bytes(range(16))
 ATTENDED = 1 << 63
-KIND_EPOLL = 1
+KIND_EPOLL, KIND_CUSTOM = 1, 4
+LONG_COUNT = 112  # where it lies in a slot
 
 F_ADD_SEALS = 1033
 SEAL, SHRINK, GROW, FUTURE_WRITE = 1, 2, 4, 16
@@ -46,13 +47,20 @@ def header(**fields):
     return struct.pack("=QIIQ16sIIIIIIIIIIQ64s64sQ", *values.values()).ljust(PAGE, b"\0")
 
 
-def slot():
-    """A segment_slot of a loop that has made one wait and is in its second."""
+def slot(**fields):
+    """A segment_slot, up to its label, of a loop that has made one wait and is in its second;
+    the same."""
     now = time.monotonic_ns()
-    return struct.pack(
-        "=QQQQQQQIIQIiQQQQQ32s",
-        ATTENDED | 1, 1, 0, 0, now - 1000, 1, 1, KIND_EPOLL, 1,  # state ... life
-        0, 0, 3, now - 1000000, 0, 0, 0, 0, b"by-hand")  # max_ns ... label
+    values = {
+        "state": ATTENDED | 1, "sequence": 1, "iterations": 0, "active_ns": 0,
+        "last_ns": now - 1000, "events": 1, "shared_events": 0, "other_waits": 1, "max_ns": 0,
+        "kind": KIND_EPOLL, "life": 1, "thread": 0, "descriptor": 3, "born_ns": now - 1000000,
+        "ended_ns": 0, "past_life_ns": 0, "long_count": 0, "nested_wait_ns": 0,
+        "label": b"by-hand",
+    }
+    assert fields.keys() <= values.keys()
+    values.update(fields)
+    return struct.pack("=QQQQQQQQQIIIiQQQQQ32s", *values.values())
 
 
 def hello(**fields):

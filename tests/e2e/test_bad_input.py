@@ -485,10 +485,7 @@ def test_a_target_that_lies_harms_nobody_else(daemon, target):
 def lie(daemon, tid):
     """As another user: a loop that has stalled, of a thread that is somebody else's."""
     os.setuid(65534)
-    slot = bytearray(h.slot())
-    struct.pack_into("=Q", slot, 0, time.monotonic_ns())
-    struct.pack_into("=II", slot, 56, 4, 1)  # registered by the program itself
-    struct.pack_into("=Ii", slot, 72, 0, -1)
+    slot = h.slot(state=time.monotonic_ns(), kind=h.KIND_CUSTOM, descriptor=-1)
     segment = h.memfd(seals=0)
     os.pwrite(segment, slot, h.SLOTS_OFFSET)
     os.pwrite(segment, struct.pack("=I44xII", tid, 1, tid), h.PAGE)
