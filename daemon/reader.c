@@ -20,8 +20,16 @@
 #define HEADER_BYTES offsetof(struct segment_header, reserved)
 #define THREADS_A_PAGE (SEGMENT_PAGE / sizeof(struct segment_thread))
 
+/* Slots in the first map. */
+#define HEAD_SLOTS 2
+
 struct reader {
-	const char *map; /* of all before the captures; NULL: there is none */
+	/* Maps of all before the captures: of as much as most targets use, and of the rest when
+	 * it is used. NULL: there is none. Those that lie side by side share page tables, and
+	 * the small ones of many targets fit into few: a look at a word of each has half the
+	 * cost. */
+	const char *head, *tail;
+	uint64_t head_bytes;
 	struct segment_thread *threads; /* header.thread_count of them */
 	int fd;
 	struct segment_header header;
@@ -40,11 +48,28 @@ read_at(int fd, void *to, size_t size, uint64_t offset)
 	return (size_t)n == size ? 0 : -EIO;
 }
 
+/* A map of that part of the file, or NULL. */
+static const char *
+map(int fd, uint64_t from, uint64_t to)
+{
+	void *place = mmap(NULL, to - from, PROT_READ, MAP_SHARED, fd, (off_t)from);
+
+	return place != MAP_FAILED ? place : NULL;
+}
+
+static uint64_t
+find_head_bytes(const struct segment_header *header)
+{
+	uint64_t bytes =
+		header->slots_offset + (uint64_t)HEAD_SLOTS * sizeof(struct segment_slot);
+
+	return bytes < header->capture_offset ? bytes : header->capture_offset;
+}
+
 struct reader *
 reader_new(int fd, const struct segment_header *header)
 {
 	struct reader *reader = calloc(1, sizeof(*reader) + header->slot_count);
-	void *map = MAP_FAILED;
 	int seals;
 
 	if (!reader)
@@ -56,11 +81,10 @@ reader_new(int fd, const struct segment_header *header)
 	}
 	reader->fd = fd;
 	reader->header = *header;
+	reader->head_bytes = find_head_bytes(header);
 	seals = fcntl(fd, F_GET_SEALS);
 	if (seals >= 0 && seals & F_SEAL_FUTURE_WRITE)
-		map = mmap(NULL, header->capture_offset, PROT_READ, MAP_SHARED, fd, 0);
-	if (map != MAP_FAILED)
-		reader->map = map;
+		reader->head = map(fd, 0, reader->head_bytes);
 	return reader;
 }
 
@@ -69,8 +93,11 @@ reader_free(struct reader *reader)
 {
 	if (!reader)
 		return;
-	if (reader->map)
-		munmap((void *)reader->map, reader->header.capture_offset);
+	if (reader->head)
+		munmap((void *)reader->head, reader->head_bytes);
+	if (reader->tail)
+		munmap((void *)reader->tail,
+			reader->header.capture_offset - reader->head_bytes);
 	free(reader->threads);
 	free(reader);
 }
@@ -81,22 +108,30 @@ reader_read_header(int fd, struct segment_header *ret_header)
 	return read_at(fd, ret_header, sizeof(*ret_header), 0);
 }
 
-/* Copy words of the map as others write them. */
+/* Where in the maps that is. */
+static const void *
+find(const struct reader *reader, uint64_t offset)
+{
+	return offset < reader->head_bytes ? reader->head + offset
+					   : reader->tail + (offset - reader->head_bytes);
+}
+
+/* Copy words of a map as others write them. */
 static void
 copy(const struct reader *reader, uint64_t offset, void *to, size_t bytes)
 {
-	const uint64_t *from = (const void *)(reader->map + offset);
+	const uint64_t *from = find(reader, offset);
 
 	for (size_t i = 0; i < bytes / sizeof(*from); i++)
 		((uint64_t *)to)[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 }
 
-/* Copy what is `known` to have been written to once from the map, which needs no system call;
+/* Copy what is `known` to have been written to once from a map, which needs no system call;
  * all else could be a hole, which a look at the map would fill. Returns 0 or -errno. */
 static int
 fetch(const struct reader *reader, bool known, uint64_t offset, void *to, size_t bytes)
 {
-	if (!known || !reader->map)
+	if (!known)
 		return read_at(reader->fd, to, bytes, offset);
 	copy(reader, offset, to, bytes);
 	return 0;
@@ -111,7 +146,7 @@ read_header(struct reader *reader)
 	uint64_t used = reader->header.slots_used;
 	int r;
 
-	r = fetch(reader, true, added, (char *)&reader->header + added,
+	r = fetch(reader, reader->head, added, (char *)&reader->header + added,
 		HEADER_BYTES - added);
 	/* It only grows: what was read from a slot must not be forgotten. */
 	if (reader->header.slots_used < used)
@@ -119,7 +154,7 @@ read_header(struct reader *reader)
 	return r;
 }
 
-/* Refresh the thread records that have been used from the map: those that never were come
+/* Refresh the thread records that have been used from a map: those that never were come
  * last. Returns whether that could be done, as no page of them could be a hole. */
 static bool
 copy_threads(struct reader *reader)
@@ -143,7 +178,7 @@ reader_begin(struct reader *reader)
 {
 	int r = read_header(reader);
 
-	if (r < 0 || (reader->map && copy_threads(reader)))
+	if (r < 0 || (reader->head && copy_threads(reader)))
 		return r;
 	return read_at(reader->fd, reader->threads,
 		reader->header.thread_count * sizeof(*reader->threads),
@@ -155,7 +190,7 @@ reader_peek_slots(struct reader *reader)
 {
 	uint64_t used;
 
-	if (!reader->map)
+	if (!reader->head)
 		return read_header(reader);
 	copy(reader, offsetof(struct segment_header, slots_used), &used, sizeof(used));
 	if (used > reader->header.slots_used)
@@ -202,15 +237,29 @@ slot_offset(const struct reader *reader, uint32_t index)
 	       (uint64_t)index * sizeof(struct segment_slot);
 }
 
-/* Whether these bytes of a slot are in the map, and in no hole of the file. */
+/* Whether these bytes of a slot are in a map, and in no hole of the file. */
 static bool
 is_mapped(const struct reader *reader, uint32_t index, size_t offset, size_t bytes)
 {
+	if (slot_offset(reader, index) < reader->head_bytes ? !reader->head
+							    : !reader->tail)
+		return false;
 	for (size_t i = offset / SEGMENT_PAGE; i <= (offset + bytes - 1) / SEGMENT_PAGE;
 		i++)
-		if (!reader->map || !(reader->pages[index] & 1u << i))
+		if (!(reader->pages[index] & 1u << i))
 			return false;
 	return true;
+}
+
+/* Note that something was written in those pages of a slot, a bit each. */
+static void
+note(struct reader *reader, uint32_t index, unsigned pages)
+{
+	reader->pages[index] |= (uint8_t)pages;
+	if (reader->head && !reader->tail &&
+		slot_offset(reader, index) >= reader->head_bytes)
+		reader->tail = map(
+			reader->fd, reader->head_bytes, reader->header.capture_offset);
 }
 
 /* Note in which pages of a slot something was written by then. */
@@ -227,7 +276,7 @@ note_pages(struct reader *reader, uint32_t index, const struct segment_slot *slo
 
 		memcpy(&word, (const char *)slot + i, sizeof(word));
 		if (word)
-			reader->pages[index] |= (uint8_t)(1u << i / SEGMENT_PAGE);
+			note(reader, index, 1u << i / SEGMENT_PAGE);
 	}
 }
 
@@ -264,7 +313,7 @@ read_rest(struct reader *reader, uint32_t index, struct segment_slot *hot,
 	return judge(reader, index, hot);
 }
 
-/* The same from the map, but for what is as it was: the ring in `slot`, and of the histogram
+/* The same from a map, but for what is as it was: the ring in `slot`, and of the histogram
  * the bands whose sums are those in `known`. READER_BUSY: that cannot be done. */
 static enum reader_result
 read_changes(struct reader *reader, uint32_t index, const struct histogram *known,
@@ -312,14 +361,13 @@ read_hot(struct reader *reader, uint32_t index, struct segment_slot *hot)
 	return 0;
 }
 
-/* Whether the map shows a slot, up to its ring, as it was read: most are at rest, and that
+/* Whether a map shows a slot, up to its ring, as it was read: most are at rest, and that
  * needs no system call. */
 static bool
 is_same(const struct reader *reader, uint64_t offset, const struct segment_slot *slot)
 {
-	const uint64_t *now;
+	const uint64_t *now = find(reader, offset);
 
-	now = (const void *)(reader->map + offset);
 	for (size_t i = 0; i < HOT / sizeof(*now); i++) {
 		uint64_t then;
 
@@ -385,7 +433,7 @@ reader_peek_slot(struct reader *reader, uint32_t index, struct segment_slot *slo
 	int r = read_at(reader->fd, slot, HOT, slot_offset(reader, index));
 
 	if (r == 0 && slot->born_ns)
-		reader->pages[index] |= 1;
+		note(reader, index, 1);
 	return r;
 }
 
@@ -409,7 +457,5 @@ reader_peek_ring(
 const uint32_t *
 reader_wakes(const struct reader *reader)
 {
-	return reader->map ? (const void *)(reader->map +
-					    offsetof(struct segment_header, wakes))
-			   : NULL;
+	return reader->head ? find(reader, offsetof(struct segment_header, wakes)) : NULL;
 }
