@@ -24,11 +24,11 @@
 #define HEAD_SLOTS 2
 
 struct reader {
-	/* Maps of all before the captures: of as much as most targets use, and of the rest when
-	 * it is used. NULL: there is none. Those that lie side by side share page tables, and
-	 * the small ones of many targets fit into few: a look at a word of each has half the
-	 * cost. */
-	const char *head, *tail;
+	/* Maps of what lies before the captures: of as much as most targets use, and of all
+	 * when more is used. NULL: there is none. Those that lie side by side share page
+	 * tables, and the small ones of many targets fit into few: a look at a word of each
+	 * has half the cost. */
+	const char *head, *all;
 	uint64_t head_bytes;
 	struct segment_thread *threads; /* header.thread_count of them */
 	int fd;
@@ -48,22 +48,13 @@ read_at(int fd, void *to, size_t size, uint64_t offset)
 	return (size_t)n == size ? 0 : -EIO;
 }
 
-/* A map of that part of the file, or NULL. */
+/* A map of the first bytes of the file, or NULL. */
 static const char *
-map(int fd, uint64_t from, uint64_t to)
+map(int fd, uint64_t bytes)
 {
-	void *place = mmap(NULL, to - from, PROT_READ, MAP_SHARED, fd, (off_t)from);
+	void *place = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
 
 	return place != MAP_FAILED ? place : NULL;
-}
-
-static uint64_t
-find_head_bytes(const struct segment_header *header)
-{
-	uint64_t bytes =
-		header->slots_offset + (uint64_t)HEAD_SLOTS * sizeof(struct segment_slot);
-
-	return bytes < header->capture_offset ? bytes : header->capture_offset;
 }
 
 struct reader *
@@ -81,10 +72,11 @@ reader_new(int fd, const struct segment_header *header)
 	}
 	reader->fd = fd;
 	reader->header = *header;
-	reader->head_bytes = find_head_bytes(header);
+	reader->head_bytes =
+		header->slots_offset + (uint64_t)HEAD_SLOTS * sizeof(struct segment_slot);
 	seals = fcntl(fd, F_GET_SEALS);
 	if (seals >= 0 && seals & F_SEAL_FUTURE_WRITE)
-		reader->head = map(fd, 0, reader->head_bytes);
+		reader->head = map(fd, reader->head_bytes);
 	return reader;
 }
 
@@ -95,9 +87,8 @@ reader_free(struct reader *reader)
 		return;
 	if (reader->head)
 		munmap((void *)reader->head, reader->head_bytes);
-	if (reader->tail)
-		munmap((void *)reader->tail,
-			reader->header.capture_offset - reader->head_bytes);
+	if (reader->all)
+		munmap((void *)reader->all, reader->header.capture_offset);
 	free(reader->threads);
 	free(reader);
 }
@@ -112,8 +103,7 @@ reader_read_header(int fd, struct segment_header *ret_header)
 static const void *
 find(const struct reader *reader, uint64_t offset)
 {
-	return offset < reader->head_bytes ? reader->head + offset
-					   : reader->tail + (offset - reader->head_bytes);
+	return (offset < reader->head_bytes ? reader->head : reader->all) + offset;
 }
 
 /* Copy words of a map as others write them. */
@@ -242,7 +232,7 @@ static bool
 is_mapped(const struct reader *reader, uint32_t index, size_t offset, size_t bytes)
 {
 	if (slot_offset(reader, index) < reader->head_bytes ? !reader->head
-							    : !reader->tail)
+							    : !reader->all)
 		return false;
 	for (size_t i = offset / SEGMENT_PAGE; i <= (offset + bytes - 1) / SEGMENT_PAGE;
 		i++)
@@ -256,10 +246,9 @@ static void
 note(struct reader *reader, uint32_t index, unsigned pages)
 {
 	reader->pages[index] |= (uint8_t)pages;
-	if (reader->head && !reader->tail &&
+	if (reader->head && !reader->all &&
 		slot_offset(reader, index) >= reader->head_bytes)
-		reader->tail = map(
-			reader->fd, reader->head_bytes, reader->header.capture_offset);
+		reader->all = map(reader->fd, reader->header.capture_offset);
 }
 
 /* Note in which pages of a slot something was written by then. */
@@ -267,6 +256,7 @@ static void
 note_pages(struct reader *reader, uint32_t index, const struct segment_slot *slot)
 {
 	const unsigned all = (1u << sizeof(*slot) / SEGMENT_PAGE) - 1;
+	unsigned pages = 0;
 
 	if (reader->pages[index] == all)
 		return;
@@ -276,8 +266,9 @@ note_pages(struct reader *reader, uint32_t index, const struct segment_slot *slo
 
 		memcpy(&word, (const char *)slot + i, sizeof(word));
 		if (word)
-			note(reader, index, 1u << i / SEGMENT_PAGE);
+			pages |= 1u << i / SEGMENT_PAGE;
 	}
+	note(reader, index, pages);
 }
 
 /* Whether what was read of a slot since `hot` is all of that moment. Its state was read before

@@ -101,7 +101,7 @@ __attribute__((warn_unused_result)) int
 reader_peek_ring(struct reader *reader, uint32_t index,
 	struct segment_long ret_ring[SEGMENT_RING]);
 
-/* header.wakes in the map, which others write, or NULL: there is no map. Borrowed. */
+/* header.wakes in a map, which others write, or NULL: there is no map. Borrowed. */
 const uint32_t *
 reader_wakes(const struct reader *reader);
 

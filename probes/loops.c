@@ -23,7 +23,7 @@
 
 static uint32_t not_started = LOOPS_BEGINNING;
 uint32_t *loops_live = &not_started;
-static uint32_t loops_process; /* number of the process in which somebody asked last */
+static uint32_t own_process; /* number of the process in which somebody asked last */
 int loops_can_prefetch;
 static struct segment segments[2]; /* the current one at segment_number % 2 */
 static uint32_t segment_number;
@@ -46,7 +46,7 @@ loops_start(const struct segment *segment, uint32_t *live)
 {
 	loops_can_prefetch = can_prefetch();
 	segments[0] = *segment;
-	*live = loops_process = 1;
+	*live = own_process = 1;
 	__atomic_store_n(&loops_live, live, __ATOMIC_RELEASE);
 }
 
@@ -68,9 +68,9 @@ begin_child(void)
 	if (!__atomic_compare_exchange_n(loops_live, &state, LOOPS_BEGINNING, 0,
 		    __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
 		return state == LOOPS_BEGINNING ? 0 : state;
-	STORE(loops_process, loops_process + 1);
-	__atomic_store_n(loops_live, loops_process, __ATOMIC_RELEASE);
-	return loops_process;
+	STORE(own_process, own_process + 1);
+	__atomic_store_n(loops_live, own_process, __ATOMIC_RELEASE);
+	return own_process;
 }
 
 uint32_t
@@ -115,8 +115,8 @@ thread_record(struct loops_thread *thread)
 {
 	uint32_t number = current_number();
 
-	if (thread->epoch != loops_process || thread->segment != number) {
-		thread->epoch = loops_process;
+	if (thread->epoch != own_process || thread->segment != number) {
+		thread->epoch = own_process;
 		thread->segment = number;
 		thread->record = slots_claim_thread(&segments[number % 2]);
 	}
@@ -168,7 +168,7 @@ take_entry(void)
 		uint64_t tenure = load_tenure(loop);
 
 		if (owner_of(tenure) != BUSY &&
-			(owner_of(tenure) != loops_process ||
+			(owner_of(tenure) != own_process ||
 				is_lost(loop, LOAD(loop->slot))) &&
 			seize(loop, tenure))
 			return loop;
@@ -194,7 +194,7 @@ lose(struct loop *loop)
 	uint64_t tenure = load_tenure(loop);
 	const struct segment_slot *slot = loop_slot(loop);
 
-	if (owner_of(tenure) == loops_process &&
+	if (owner_of(tenure) == own_process &&
 		(is_lost(loop, slot) ||
 			(!__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) &&
 				LOAD(slot->ended_ns))) &&
@@ -285,8 +285,8 @@ make(struct loops_thread *thread, uint32_t kind, intptr_t key, uint64_t born_ns,
 	STORE(loop->nothing, 0);
 	loop->nested_mark = LOAD(slot->nested_wait_ns);
 	announce(loop, born_ns >> SEGMENT_ROUND_SHIFT);
-	__atomic_store_n(&loop->tenure, next_tenure(loops_process, loop->tenure),
-		__ATOMIC_RELEASE);
+	__atomic_store_n(
+		&loop->tenure, next_tenure(own_process, loop->tenure), __ATOMIC_RELEASE);
 	slots_give(slot, since_ns ? since_ns : SEGMENT_ATTENDED);
 	return loop;
 }
@@ -300,8 +300,8 @@ find_numbered(intptr_t descriptor, uint32_t number)
 	if (!number)
 		return NULL;
 	loop = &loops[number - 1];
-	if (owner_of(load_tenure(loop)) != loops_process ||
-		LOAD(loop->key) != descriptor || LOAD(loop->kind) != SEGMENT_KIND_EPOLL)
+	if (owner_of(load_tenure(loop)) != own_process || LOAD(loop->key) != descriptor ||
+		LOAD(loop->kind) != SEGMENT_KIND_EPOLL)
 		return NULL;
 	return loop;
 }
@@ -309,7 +309,7 @@ find_numbered(intptr_t descriptor, uint32_t number)
 struct loop *
 loops_find(intptr_t descriptor)
 {
-	return find_numbered(descriptor, descriptors_find(descriptor, loops_process));
+	return find_numbered(descriptor, descriptors_find(descriptor, own_process));
 }
 
 struct loop *
@@ -324,7 +324,7 @@ loops_make(struct loops_thread *thread, uint32_t kind, intptr_t key, uint64_t bo
 	loop = loops_find(key);
 	if (loop)
 		return loop;
-	if (!descriptors_reserve(key, loops_process))
+	if (!descriptors_reserve(key, own_process))
 		return NULL;
 	loop = make(thread, kind, key, born_ns, since_ns, label);
 	/* Nobody attends it until it is published. */
@@ -337,21 +337,21 @@ loops_make(struct loops_thread *thread, uint32_t kind, intptr_t key, uint64_t bo
 			__atomic_store_n(&loop->slot->state,
 				since_ns ? since_ns : SEGMENT_ATTENDED, __ATOMIC_RELEASE);
 	} while (!descriptors_publish(
-		key, loops_process, waiters, loop ? (uint32_t)(loop - loops + 1) : 0));
+		key, own_process, waiters, loop ? (uint32_t)(loop - loops + 1) : 0));
 	return loop;
 }
 
 int
 loops_wait_early(intptr_t descriptor)
 {
-	return descriptors_enter(descriptor, loops_process);
+	return descriptors_enter(descriptor, own_process);
 }
 
 void
 loops_return_early(intptr_t descriptor, uint64_t now_ns, uint64_t events)
 {
 	struct loop *loop =
-		find_numbered(descriptor, descriptors_leave(descriptor, loops_process));
+		find_numbered(descriptor, descriptors_leave(descriptor, own_process));
 
 	if (loop)
 		loop_unattend(loop, now_ns, events);
@@ -382,18 +382,18 @@ loops_end(struct loop *loop)
 {
 	uint64_t tenure = load_tenure(loop);
 
-	if (owner_of(tenure) == loops_process && seize(loop, tenure))
+	if (owner_of(tenure) == own_process && seize(loop, tenure))
 		end(loop);
 }
 
 void
 loops_forget(intptr_t descriptor)
 {
-	uint32_t number = descriptors_find(descriptor, loops_process);
+	uint32_t number = descriptors_find(descriptor, own_process);
 	uint64_t tenure = number ? load_tenure(&loops[number - 1]) : 0;
 
 	/* What is found after the tenure was read is seized only if it is still that. */
-	if (find_numbered(descriptor, number) && owner_of(tenure) == loops_process &&
+	if (find_numbered(descriptor, number) && owner_of(tenure) == own_process &&
 		seize(&loops[number - 1], tenure))
 		end(&loops[number - 1]);
 	descriptors_forget(descriptor);
@@ -408,7 +408,7 @@ is_late(const struct loop *loop, uint64_t before_ns, struct loops_late *ret_late
 	uint64_t tenure = load_tenure(loop), state;
 	const struct segment_thread *record;
 
-	if (owner_of(tenure) != loops_process || LOAD(loop->segment) != current_number())
+	if (owner_of(tenure) != own_process || LOAD(loop->segment) != current_number())
 		return 0;
 	ret_late->slot = loop_slot(loop);
 	ret_late->index = (uint32_t)(ret_late->slot - segment->slots);
@@ -440,7 +440,7 @@ loops_find_late(
 int
 loop_is_ours(const struct loop *loop)
 {
-	return owner_of(load_tenure(loop)) == loops_process;
+	return owner_of(load_tenure(loop)) == own_process;
 }
 
 int

@@ -62,7 +62,7 @@ find_libc(void)
 	return slots_setup(&mutex, (uint32_t)getpid());
 }
 
-/* A word that reads 1 here and 0 in a forked child, or NULL. */
+/* A word that reads 0, and will do so again in a forked child. NULL: that cannot be had. */
 static uint32_t *
 make_live_word(void)
 {

@@ -15,7 +15,8 @@
  * All fields are little or big endian as the machine is, naturally aligned, and written as
  * whole words with relaxed or stronger atomics. Times are nanoseconds of the target's
  * CLOCK_MONOTONIC. Counters start at zero and only grow, through all the loops that use a
- * slot one after the other; nothing is ever reset.
+ * slot one after the other; nothing is ever reset. (A few of slot.events may be taken back
+ * where a loop is ended while its only waiter comes back.)
  *
  * How to read a slot, with `load` an atomic or a pread of its own, in this order:
  *

@@ -112,7 +112,9 @@ slots_count_update(struct segment_slot *slot)
 /*
  * A waiter adds what its wait has returned; the slot was in that state when it was one. While
  * there is but one nobody else adds to `events`: whoever comes is one of several as long as
- * that one waits, and does not take over before it has left, with release.
+ * that one waits, and does not take over before it has left, with release. Only where the loop
+ * is ended, and its slot goes on for another one, while the last waiter is just in here may
+ * some events be lost.
  */
 static inline void
 slots_count_events(struct segment_slot *slot, uint64_t state, uint64_t events)

@@ -85,7 +85,8 @@ give(struct thread *thread)
 	thread->busy = 0;
 }
 
-/* Tell whether nothing is in the way of taking the thread's state. */
+/* Tell whether nothing is in the way of taking the thread's state. A thread that has none yet
+ * may seem free in a new child, but has no usual wait. */
 static HOT int
 is_free(const struct thread *thread)
 {

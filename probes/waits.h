@@ -29,6 +29,7 @@ struct candidate;
 
 /* What waits need from outside. */
 struct waits_calls {
+	/* libc's own: nobody's faked time */
 	int (*clock_gettime)(clockid_t, struct timespec *);
 	int (*is_epoll)(int descriptor); /* whether it still is an epoll instance */
 	void (*on_first_loop)(void);     /* once in each process that has a loop */

@@ -145,10 +145,12 @@ START_TEST(threads_that_waited_before_there_was_a_loop_are_waiters_of_it)
 	slot = loop_slot(make(EPOLL, 7));
 	scene_expect_waiters(slot, 2);
 	ck_assert(!loops_wait_early(7));
-	loops_return_early(7, 2000, 1);
+	loops_return_early(7, 2000, 3);
 	scene_expect_waiters(slot, 1);
-	loops_return_early(7, 3000, 1);
+	loops_return_early(7, 3000, 4);
 	ck_assert_uint_eq(slot->state, 3000);
+	ck_assert_uint_eq(slot->shared_events, 3);
+	ck_assert_uint_eq(slot->events, 4);
 }
 END_TEST
 

@@ -97,6 +97,7 @@ loop_wake(void)
 {
 	slot.state = now;
 	slot.events++;
+	slot.shared_events += 2;
 }
 
 void
