@@ -25,6 +25,13 @@ THRESHOLD_SECONDS = 0.1
 TICK_SECONDS = 0.025
 
 
+def unit_environment():
+    """What its unit has in looplagd's environment."""
+    unit = (harness.SOURCE / "systemd" / "looplagd.service.in").read_text()
+    return dict(line.split("=", 2)[1:] for line in unit.splitlines()
+                if line.startswith("Environment="))
+
+
 def quantile(before, after, q):
     """A quantile of what a histogram's buckets have grown by."""
     total, below, reached = after[max(after)] - before[max(before)], 0, 0
@@ -89,7 +96,7 @@ def held(services, groups, loops, busy, short):
     """A row of so many services, and the processor time."""
     count = services * loops
     with tempfile.TemporaryDirectory(prefix="looplag-scale-") as state:
-        daemon = harness.Daemon("--state.dir", state, preferred=True)
+        daemon = harness.Daemon("--state.dir", state, preferred=True, env=unit_environment())
         try:
             with Crowd(daemon, "hold", services, groups, loops, busy) as crowd:
                 crowd.said("started")
@@ -113,7 +120,7 @@ def held(services, groups, loops, busy, short):
 def storm(count, rate):
     """A row of so many short lives."""
     with tempfile.TemporaryDirectory(prefix="looplag-scale-") as state:
-        daemon = harness.Daemon("--state.dir", state, preferred=True)
+        daemon = harness.Daemon("--state.dir", state, preferred=True, env=unit_environment())
         try:
             buckets, (_, before) = own_buckets(daemon), scrapes.cpu_seconds(daemon.pid)
             began = time.monotonic()
@@ -144,7 +151,8 @@ def run(report, args):
         points.setdefault(name, []).append((size[0] * size[2], cpu * 100))
     report.heading("Many services")
     report.words("What looplagd costs with so many services, real ones with an epoll loop in "
-                 "each of their threads, in up to 180 groups, with a ledger and the default "
+                 "each of their threads, in up to 180 groups, with a ledger, the environment of "
+                 "its unit and the default "
                  "threshold of 100 ms. A busy loop turns 5 times a second. At rest: processor "
                  "time a second, of it in a tick of 25 ms, and for a loop in a second. A "
                  "scrape is text, compressed: processor time, size, size as it is sent. The "
