@@ -29,7 +29,6 @@ struct reader {
 	 * tables, and the small ones of many targets fit into few: a look at a word of each
 	 * has half the cost. */
 	const char *head, *all;
-	uint64_t head_bytes;
 	struct segment_thread *threads; /* header.thread_count of them */
 	int fd;
 	struct segment_header header;
@@ -46,6 +45,14 @@ read_at(int fd, void *to, size_t size, uint64_t offset)
 	if (n < 0)
 		return -errno;
 	return (size_t)n == size ? 0 : -EIO;
+}
+
+/* How much of the segment is in the first map. */
+static uint64_t
+head_bytes(const struct reader *reader)
+{
+	return reader->header.slots_offset +
+	       (uint64_t)HEAD_SLOTS * sizeof(struct segment_slot);
 }
 
 /* A map of the first bytes of the file, or NULL. */
@@ -72,11 +79,9 @@ reader_new(int fd, const struct segment_header *header)
 	}
 	reader->fd = fd;
 	reader->header = *header;
-	reader->head_bytes =
-		header->slots_offset + (uint64_t)HEAD_SLOTS * sizeof(struct segment_slot);
 	seals = fcntl(fd, F_GET_SEALS);
 	if (seals >= 0 && seals & F_SEAL_FUTURE_WRITE)
-		reader->head = map(fd, reader->head_bytes);
+		reader->head = map(fd, head_bytes(reader));
 	return reader;
 }
 
@@ -86,7 +91,7 @@ reader_free(struct reader *reader)
 	if (!reader)
 		return;
 	if (reader->head)
-		munmap((void *)reader->head, reader->head_bytes);
+		munmap((void *)reader->head, head_bytes(reader));
 	if (reader->all)
 		munmap((void *)reader->all, reader->header.capture_offset);
 	free(reader->threads);
@@ -103,7 +108,7 @@ reader_read_header(int fd, struct segment_header *ret_header)
 static const void *
 find(const struct reader *reader, uint64_t offset)
 {
-	return (offset < reader->head_bytes ? reader->head : reader->all) + offset;
+	return (offset < head_bytes(reader) ? reader->head : reader->all) + offset;
 }
 
 /* Copy words of a map as others write them. */
@@ -231,8 +236,7 @@ slot_offset(const struct reader *reader, uint32_t index)
 static bool
 is_mapped(const struct reader *reader, uint32_t index, size_t offset, size_t bytes)
 {
-	if (slot_offset(reader, index) < reader->head_bytes ? !reader->head
-							    : !reader->all)
+	if (!(index < HEAD_SLOTS ? reader->head : reader->all))
 		return false;
 	for (size_t i = offset / SEGMENT_PAGE; i <= (offset + bytes - 1) / SEGMENT_PAGE;
 		i++)
@@ -246,8 +250,7 @@ static void
 note(struct reader *reader, uint32_t index, unsigned pages)
 {
 	reader->pages[index] |= (uint8_t)pages;
-	if (reader->head && !reader->all &&
-		slot_offset(reader, index) >= reader->head_bytes)
+	if (index >= HEAD_SLOTS && reader->head && !reader->all)
 		reader->all = map(reader->fd, reader->header.capture_offset);
 }
 

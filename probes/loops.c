@@ -18,10 +18,13 @@
 #define STORE(word, value) __atomic_store_n(&(word), value, __ATOMIC_RELAXED)
 
 #define LOOPS SEGMENT_SLOTS_MAX
+#define CHILD \
+	0u /* the live word where nobody has asked yet, and while it gets a number */
+#define BEGINNING UINT32_MAX
 #define NOBODY 0u
 #define BUSY UINT32_MAX /* whose a table entry is while a loop is made or ended in it */
 
-static uint32_t not_started = LOOPS_BEGINNING;
+static uint32_t not_started = BEGINNING;
 uint32_t *loops_live = &not_started;
 static uint32_t own_process; /* number of the process in which somebody asked last */
 int loops_can_prefetch;
@@ -63,11 +66,11 @@ loops_move(const struct segment *segment)
 static uint32_t
 begin_child(void)
 {
-	uint32_t state = LOOPS_CHILD;
+	uint32_t state = CHILD;
 
-	if (!__atomic_compare_exchange_n(loops_live, &state, LOOPS_BEGINNING, 0,
-		    __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
-		return state == LOOPS_BEGINNING ? 0 : state;
+	if (!__atomic_compare_exchange_n(
+		    loops_live, &state, BEGINNING, 0, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
+		return state == BEGINNING ? 0 : state;
 	STORE(own_process, own_process + 1);
 	__atomic_store_n(loops_live, own_process, __ATOMIC_RELEASE);
 	return own_process;
@@ -79,7 +82,7 @@ loops_epoch(void)
 	const uint32_t *live = __atomic_load_n(&loops_live, __ATOMIC_ACQUIRE);
 	uint32_t process = __atomic_load_n(live, __ATOMIC_ACQUIRE);
 
-	if (unlikely(process == LOOPS_CHILD || process == LOOPS_BEGINNING))
+	if (unlikely(process == CHILD || process == BEGINNING))
 		return begin_child();
 	return process;
 }

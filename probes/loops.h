@@ -66,15 +66,12 @@ loops_move(const struct segment *segment);
 uint32_t
 loops_epoch(void);
 
-/* The number of this process, LOOPS_CHILD in a forked child until somebody asks, or while it
- * gets its number LOOPS_BEGINNING. */
-#define LOOPS_CHILD 0u
-#define LOOPS_BEGINNING UINT32_MAX
+/* The number of this process; 0 in a forked child until somebody asks for its number. */
 extern uint32_t *loops_live;
 extern int loops_can_prefetch; /* for writing; not all processors can */
 
-/* Tell whether loops_epoch() is that number. Of 0, which no process has, it may say yes where
- * it is LOOPS_CHILD. */
+/* Tell whether loops_epoch() is that number. Of 0, which no process has, it may say yes in a
+ * child whose number nobody has asked for. */
 static inline int
 loops_is_process(uint32_t epoch)
 {

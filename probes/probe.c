@@ -11,9 +11,9 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "probes/clock.h"
 #include "probes/handler.h"
 #include "probes/helper.h"
 #include "probes/loops.h"
@@ -29,16 +29,12 @@
 #endif
 
 static struct registration registration;
-static int (*libc_clock_gettime)(clockid_t, struct timespec *);
+static clock_function *libc_clock_gettime;
 
-/* CLOCK_MONOTONIC by libc's own function, so that nobody's faked time gets in. */
 static uint64_t
 clock_ns(void)
 {
-	struct timespec now;
-
-	libc_clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	return clock_read(libc_clock_gettime);
 }
 
 /* Find libc's mutexes and clock. Returns the owner word, or -1. */

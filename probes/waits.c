@@ -60,15 +60,6 @@ waits_start(const struct waits_calls *waits_calls)
 	calls = *waits_calls;
 }
 
-static HOT uint64_t
-read_clock(void)
-{
-	struct timespec now;
-
-	calls.clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 /* Be at work for the wrapper at `frame`. */
 static HOT struct thread *
 keep(struct thread *thread, uintptr_t frame)
@@ -309,7 +300,7 @@ leave_earlier(struct thread *thread, uint32_t kind, intptr_t key, uintptr_t fram
 	if (thread->waiting.loop && frame < thread->waiting_frame &&
 		!loop_is(thread->waiting.loop, kind, key))
 		return 0;
-	now_ns = read_clock();
+	now_ns = clock_read(calls.clock_gettime);
 	if (deref(&thread->waiting))
 		loop_unattend(thread->waiting.loop, now_ns, 0);
 	thread->waiting.loop = NULL;
@@ -390,7 +381,7 @@ enter(struct wait *wait, uint32_t kind, intptr_t key, unsigned descriptors,
 	begin_wait(thread, wait, timeout_ns, frame);
 	loop = find_loop(thread, wait, kind, key, descriptors);
 	if (loop || wait->candidate || thread->own.loop)
-		wait->begin_ns = read_clock();
+		wait->begin_ns = clock_read(calls.clock_gettime);
 	if (!loop || !attend(thread, wait, loop))
 		wait_outside(thread, wait, kind, key);
 	give(thread);
@@ -420,7 +411,7 @@ waits_enter(struct wait *wait, uint32_t kind, intptr_t key, unsigned descriptors
 		if (likely(is_usual(thread, kind, key))) {
 			begin_wait(thread, wait, timeout_ns, frame);
 			loop_expect(thread->own.loop);
-			wait->begin_ns = read_clock();
+			wait->begin_ns = clock_read(calls.clock_gettime);
 			if (unlikely(!wait_in(thread, wait, thread->own.loop)))
 				wait_outside(thread, wait, thread->last_kind,
 					thread->last_key);
@@ -502,7 +493,7 @@ waits_leave(struct wait *wait, int result)
 	}
 	if (likely(wait->loop))
 		loop_expect(wait->loop);
-	now_ns = read_clock();
+	now_ns = clock_read(calls.clock_gettime);
 	if (likely(wait->loop && thread->waiting.loop == wait->loop)) {
 		if (likely(deref(&thread->waiting))) {
 			record_wakeup(wait->loop, wait, now_ns, result);
@@ -538,8 +529,8 @@ waits_register(const char *label)
 
 	if (!thread)
 		return NULL;
-	loop = loops_make(
-		&thread->record, SEGMENT_KIND_CUSTOM, 0, read_clock(), 0, label);
+	loop = loops_make(&thread->record, SEGMENT_KIND_CUSTOM, 0,
+		clock_read(calls.clock_gettime), 0, label);
 	if (loop)
 		announce(thread);
 	give(thread);
@@ -568,7 +559,7 @@ waits_begin(struct loop *loop)
 
 	if (!thread)
 		return;
-	wait.begin_ns = read_clock();
+	wait.begin_ns = clock_read(calls.clock_gettime);
 	wait.frame = UINTPTR_MAX; /* wait calls until the end are inside this one */
 	if (thread->waiting.loop || thread->early)
 		(void)leave_earlier(thread, SEGMENT_KIND_CUSTOM, 0, UINTPTR_MAX);
@@ -586,7 +577,8 @@ waits_end(struct loop *loop, int events)
 		return;
 	if (thread->waiting.loop == loop) {
 		thread->waiting.loop = NULL;
-		loop_unattend(loop, read_clock(), count_events(events));
+		loop_unattend(
+			loop, clock_read(calls.clock_gettime), count_events(events));
 	}
 	give(thread);
 }

@@ -22,15 +22,15 @@
 #define LOOPLAG_PROBES_WAITS_H
 
 #include <stdint.h>
-#include <time.h>
+
+#include "probes/clock.h"
 
 struct loop;
 struct candidate;
 
 /* What waits need from outside. */
 struct waits_calls {
-	/* libc's own: nobody's faked time */
-	int (*clock_gettime)(clockid_t, struct timespec *);
+	clock_function *clock_gettime;
 	int (*is_epoll)(int descriptor); /* whether it still is an epoll instance */
 	void (*on_first_loop)(void);     /* once in each process that has a loop */
 	void (*settle)(void); /* at the next wait call of a thread that was held */

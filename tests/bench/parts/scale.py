@@ -152,12 +152,11 @@ def run(report, args):
     report.heading("Many services")
     report.words("What looplagd costs with so many services, real ones with an epoll loop in "
                  "each of their threads, in up to 180 groups, with a ledger, the environment of "
-                 "its unit and the default "
-                 "threshold of 100 ms. A busy loop turns 5 times a second. At rest: processor "
-                 "time a second, of it in a tick of 25 ms, and for a loop in a second. A "
-                 "scrape is text, compressed: processor time, size, size as it is sent. The "
-                 "last column: how long after its threshold a stall is to be seen in the "
-                 "API, median and most.")
+                 "its unit and the default threshold of 100 ms. A busy loop turns 5 times a "
+                 "second. At rest: processor time a second, of it in a tick of 25 ms, and for a "
+                 "loop in a second. A scrape is text, compressed: processor time, size, size as "
+                 "it is sent. The last column: how long after its threshold a stall is to be "
+                 "seen in the API, median and most.")
     report.table(["services x loops", "busy", "processor", "a tick", "a loop", "own p99",
                   "resident", "a scrape", "a stall is seen"], rows)
     report.lines("At rest", "loops", "processor time, %", points)
